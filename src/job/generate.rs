@@ -1,0 +1,90 @@
+//! The one seam of the house: who makes pictures, and who looks on while they are made.
+
+use super::outcome::Failure;
+use super::recipe::Recipe;
+use super::units::Seed;
+use crate::picture::Picture;
+
+/// Makes the pictures of a recipe. Implemented by the pipeline, and by fakes in tests.
+pub trait Generate: Send + Sync {
+    /// Makes `recipe.count` pictures; picture k uses seed + k.
+    ///
+    /// Asks `watch` before each stage and step whether to go on, and returns [`Failure::stopped`] when told to stop.
+    fn generate(&self, recipe: &Recipe, watch: &dyn Watch) -> Result<Vec<Made>, Failure>;
+}
+
+/// Looks on while pictures are made.
+pub trait Watch: Sync {
+    /// Work moved forward: a new stage or a new step begins.
+    fn progress(&self, progress: Progress);
+
+    /// A pass of a graph came back: proof of life for the watchdog.
+    fn heartbeat(&self);
+
+    /// The reason to stop, once there is one. Asked often, also while a pass of a graph is running.
+    fn stop(&self) -> Option<Stop>;
+}
+
+/// A finished picture and the seed that gives it again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// Its pixels.
+    pub picture: Picture,
+    /// The seed that was used for it.
+    pub seed: Seed,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Denoising steps done, 0 to `steps`.
+    pub step: usize,
+    /// Denoising steps of one picture.
+    pub steps: usize,
+    /// Index of the picture within the request.
+    pub k: usize,
+}
+
+/// The stages of a job, as the contract names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Graphs are being loaded.
+    Load,
+    /// The text encoder runs.
+    Text,
+    /// The init image is encoded.
+    Encode,
+    /// The sampler runs.
+    Denoise,
+    /// The latents are decoded.
+    Decode,
+    /// The picture is being encoded and handed over.
+    Publish,
+}
+
+impl Stage {
+    /// The contract's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Text => "text",
+            Self::Encode => "encode",
+            Self::Denoise => "denoise",
+            Self::Decode => "decode",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// Why running work is to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The requester asked for it.
+    Cancelled,
+    /// The deadline passed.
+    Expired,
+    /// The appliance is being stopped; the job stays in the store and is taken up again.
+    Shutdown,
+}

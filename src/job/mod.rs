@@ -1,0 +1,19 @@
+//! The vocabulary that everything above the mathematics speaks: what can be asked, what can go wrong, what comes out.
+//!
+//! Plain data and parsing only: no input or output, no clock, no threads.
+
+pub mod generate;
+pub mod outcome;
+pub mod request;
+pub mod rules;
+pub mod units;
+
+mod fields;
+mod json;
+mod recipe;
+
+pub use generate::{Generate, Made, Progress, Stage, Stop, Watch};
+pub use outcome::{Code, Failure, Rejection};
+pub use recipe::Recipe;
+pub use request::{Origin, Output, Request};
+pub use rules::{Limits, ModelFacts, Rules};

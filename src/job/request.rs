@@ -1,0 +1,238 @@
+//! A request: what to make, for whom, how to hand it over, and until when. One that exists is valid.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+
+use super::fields::Fields;
+use super::outcome::{Code, Rejection};
+use super::recipe::Recipe;
+use super::rules::Rules;
+use super::units::{Client, DeadlineMs, JobId, MaxBytes, Priority, Quality, Seed, Tags, shown};
+use crate::picture::Format;
+
+/// A valid request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Who asked.
+    pub client: Client,
+    /// The requester's name for the job; unique for this client.
+    pub id: JobId,
+    /// Through which door it came, which decides where the answer goes.
+    pub origin: Origin,
+    /// What to make.
+    pub recipe: Recipe,
+    /// How to encode it.
+    pub output: Output,
+    /// Whether progress is to be told.
+    pub progress: bool,
+    /// Nine goes first.
+    pub priority: Priority,
+    /// When the picture is of no use any more.
+    pub deadline: Option<SystemTime>,
+    /// Come back with every status.
+    pub tags: Tags,
+    /// What the requester should know.
+    pub warnings: Vec<String>,
+}
+
+/// The doors of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `prompt`: the newest picture goes to `image`.
+    Shortcut,
+    /// `request/<client>`: everything goes to `reply/<client>/<id>`.
+    Request,
+}
+
+/// How the pictures are to be encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The file format.
+    pub format: Format,
+    /// Quality of lossy formats.
+    pub quality: Quality,
+    /// Size that the file must not exceed.
+    pub max_bytes: Option<MaxBytes>,
+    /// Whether the file tells how it was made.
+    pub metadata: bool,
+}
+
+/// A message as it arrived, and what is drawn for it: a request without an id or a seed gets these.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// Who sent it.
+    pub client: Client,
+    /// Through which door.
+    pub origin: Origin,
+    /// The message.
+    pub payload: &'a [u8],
+    /// When it came.
+    pub time: SystemTime,
+    /// Correlation Data of MQTT 5, a second place for the id.
+    pub correlation: Option<&'a [u8]>,
+    /// Message Expiry of MQTT 5, a second place for the deadline.
+    pub expiry: Option<Duration>,
+    /// An id nobody has used.
+    pub fresh_id: JobId,
+    /// A seed at random.
+    pub fresh_seed: Seed,
+}
+
+/// Why a message did not become a request, with the id to answer to.
+#[derive(Debug, PartialEq)]
+pub struct Refused {
+    /// The requester's id, or one made of the payload's hash where it cannot be read.
+    pub id: Option<JobId>,
+    /// What is wrong.
+    pub rejection: Rejection,
+}
+
+impl Request {
+    /// The one door: a message becomes a request, or says why not.
+    pub fn parse(arrival: &Arrival<'_>, rules: &Rules) -> Result<Self, Refused> {
+        let anonymous = |rejection| Refused { id: None, rejection };
+        if arrival.payload.len() > rules.limits.request_bytes {
+            let message = format!(
+                "a request must be at most {} bytes, got {}",
+                rules.limits.request_bytes,
+                arrival.payload.len()
+            );
+            return Err(anonymous(Rejection::new(Code::PayloadTooLarge, message)));
+        }
+        let mut fields = fields(arrival.payload).map_err(anonymous)?;
+        let id = id(&mut fields, arrival.correlation).map_err(anonymous)?;
+        let known = id.clone();
+        Self::take(fields, id, arrival, rules).map_err(|rejection| Refused { id: known, rejection })
+    }
+
+    fn take(mut fields: Fields, id: Option<JobId>, arrival: &Arrival<'_>, rules: &Rules) -> Result<Self, Rejection> {
+        match fields.take("v") {
+            None => {}
+            Some(version) if version == json!(1) => {}
+            Some(_) => return Err(Rejection::of_field(Code::UnsupportedVersion, "v", "v must be 1")),
+        }
+        let mut output = fields.object("output", "output.")?;
+        if arrival.origin == Origin::Shortcut {
+            output.fill(&rules.shortcut_output);
+        }
+        if let Some(Value::Object(defaults)) = rules.defaults.get("output") {
+            output.fill(defaults);
+        }
+        fields.fill(&without_output(&rules.defaults));
+        let parsed = Recipe::take(&mut fields, arrival.fresh_seed, rules)?;
+        let request = Self {
+            client: arrival.client.clone(),
+            id: id.unwrap_or_else(|| arrival.fresh_id.clone()),
+            origin: arrival.origin,
+            recipe: parsed.recipe,
+            output: Output::take(output)?,
+            progress: fields.flag("progress")?.unwrap_or(true),
+            priority: fields.whole("priority")?.map_or_else(|| Priority::try_from(5), Ok)?,
+            deadline: deadline(&mut fields, arrival)?,
+            tags: Tags::new(fields.pairs("tags")?)?,
+            warnings: parsed.warnings,
+        };
+        fields.finish()?;
+        Ok(request)
+    }
+
+    /// The request as a payload, every default written out: parsed again it gives the same request.
+    pub fn to_json(&self) -> String {
+        let mut fields = self.recipe.to_fields();
+        let mut put = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
+        put("id", json!(self.id.as_str()));
+        put("output", self.output.to_json());
+        put("progress", json!(self.progress));
+        put("priority", json!(self.priority.get()));
+        put(
+            "tags",
+            self.tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into(),
+        );
+        if let Some(deadline) = self.deadline {
+            put("not_after", json!(humantime::format_rfc3339_millis(deadline).to_string()));
+        }
+        Value::Object(fields).to_string()
+    }
+}
+
+impl Output {
+    fn take(mut fields: Fields) -> Result<Self, Rejection> {
+        let output = Self {
+            format: match fields.text("format")? {
+                None => Format::Png,
+                Some(name) => format(&name)?,
+            },
+            quality: fields.whole("quality")?.map_or_else(|| Quality::try_from(90), Ok)?,
+            max_bytes: fields.whole("max_bytes")?,
+            metadata: fields.flag("metadata")?.unwrap_or(false),
+        };
+        fields.finish()?;
+        Ok(output)
+    }
+
+    /// Reads an `output` object by itself.
+    pub fn from_fields(fields: Map<String, Value>) -> Result<Self, Rejection> {
+        Self::take(Fields::from(fields))
+    }
+
+    fn to_json(&self) -> Value {
+        let mut output =
+            json!({"format": self.format.name(), "quality": self.quality.get(), "metadata": self.metadata});
+        if let (Some(limit), Some(map)) = (self.max_bytes, output.as_object_mut()) {
+            map.insert("max_bytes".to_owned(), json!(limit.get()));
+        }
+        output
+    }
+}
+
+/// JSON if the first character that is not blank is a brace, else the whole text is the prompt.
+fn fields(payload: &[u8]) -> Result<Fields, Rejection> {
+    if payload.trim_ascii_start().first() == Some(&b'{') {
+        return Fields::parse(payload);
+    }
+    let text = std::str::from_utf8(payload)
+        .map_err(|fault| Rejection::new(Code::Malformed, format!("a prompt must be UTF-8: {fault}")))?;
+    Ok(Fields::from(Map::from_iter([("prompt".to_owned(), Value::from(text))])))
+}
+
+/// The id in the JSON, else the one in the Correlation Data if that reads as an id.
+fn id(fields: &mut Fields, correlation: Option<&[u8]>) -> Result<Option<JobId>, Rejection> {
+    if let Some(text) = fields.text("id")? {
+        return JobId::try_from(text.as_str()).map(Some);
+    }
+    Ok(correlation.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| JobId::try_from(text).ok()))
+}
+
+fn format(name: &str) -> Result<Format, Rejection> {
+    /// Formats of the contract that this version does not encode yet.
+    const LATER: [&str; 12] = [
+        "webp", "bmp", "qoi", "rgb565", "rgb565le", "gray2", "gray4", "mono", "epd_bwr", "epd_bwy", "epd_7c", "epd_e6",
+    ];
+    if LATER.contains(&name) {
+        let message = format!("output.format {name} is not supported by this version");
+        return Err(Rejection::of_field(Code::UnsupportedMode, "output.format", message));
+    }
+    Format::find(name).ok_or_else(|| {
+        Rejection::field("output.format", format!("output.format must be png or jpeg, got {}", shown(name)))
+    })
+}
+
+/// The earliest of `deadline_ms`, `not_after` and the message's expiry.
+fn deadline(fields: &mut Fields, arrival: &Arrival<'_>) -> Result<Option<SystemTime>, Rejection> {
+    let within = fields.whole::<DeadlineMs>("deadline_ms")?.map(Duration::from);
+    let not_after = fields.text("not_after")?.map(|text| {
+        humantime::parse_rfc3339(&text).map_err(|_| {
+            Rejection::field(
+                "not_after",
+                format!("not_after must be a time such as 2026-01-02T03:04:05Z, got {}", shown(&text)),
+            )
+        })
+    });
+    let from_arrival = within.into_iter().chain(arrival.expiry).map(|wait| arrival.time + wait);
+    Ok(from_arrival.chain(not_after.transpose()?).min())
+}
+
+fn without_output(defaults: &Map<String, Value>) -> Map<String, Value> {
+    defaults.iter().filter(|(key, _)| *key != "output").map(|(key, value)| (key.clone(), value.clone())).collect()
+}

@@ -1,0 +1,3 @@
+//! Arguments to verb to exit code.
+
+fn main() {}
