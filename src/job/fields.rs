@@ -24,7 +24,9 @@ impl Fields {
             match (self.map.get_mut(key), value) {
                 (None, _) => drop(self.map.insert(key.clone(), value.clone())),
                 (Some(Value::Object(own)), Value::Object(more)) => {
-                    more.iter().for_each(|(key, value)| drop(own.entry(key).or_insert_with(|| value.clone())));
+                    for (key, value) in more {
+                        own.entry(key).or_insert_with(|| value.clone());
+                    }
                 }
                 _ => {}
             }
