@@ -47,7 +47,7 @@
 
 // pub mod mqtt;
 
-// pub mod service;
+pub mod service;
 
 // pub mod pipeline;
 

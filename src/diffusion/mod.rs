@@ -29,3 +29,5 @@ impl Schedule {
         [Self::Model, Self::Karras].into_iter().find(|s| s.name() == name)
     }
 }
+impl Schedule { pub const ALL: &[Self] = &[Self::Model, Self::Karras]; }
+pub const SAMPLERS: &[Sampler] = &[];
