@@ -45,7 +45,7 @@
 
 // pub mod config;
 
-// pub mod mqtt;
+pub mod mqtt;
 
 pub mod service;
 

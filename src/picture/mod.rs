@@ -7,6 +7,7 @@ pub enum Format { Png, Jpeg }
 impl Format {
     pub const ALL: &[Self] = &[Self::Png, Self::Jpeg];
     pub fn name(self) -> &'static str { match self { Self::Png => "png", Self::Jpeg => "jpeg" } }
+    pub fn content_type(self) -> &'static str { match self { Self::Png => "image/png", Self::Jpeg => "image/jpeg" } }
     pub fn find(name: &str) -> Option<Self> { [Self::Png, Self::Jpeg].into_iter().find(|f| f.name() == name) }
 }
 pub struct Encoding<'a> { pub format: Format, pub quality: u8, pub max_bytes: Option<usize>, pub parameters: Option<&'a str> }
