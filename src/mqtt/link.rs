@@ -1,5 +1,6 @@
 //! The connection: one thread that connects, listens, and connects again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -40,7 +41,27 @@ const CHANNEL: usize = 64;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+impl fmt::Debug for Broker {
+    /// Without the password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Broker").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 impl Broker {
+    /// What a requester sets beside its address and name: it takes large pictures, and the broker remembers it for a minute.
+    pub fn for_requester() -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+            client_id: String::new(),
+            credentials: None,
+            keep_alive: Duration::from_secs(30),
+            session_expiry: Duration::from_secs(60),
+            max_packet: 64 * 1024 * 1024,
+        }
+    }
+
     /// Options of a session that outlives its connections.
     pub fn options(&self) -> MqttOptions {
         let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);

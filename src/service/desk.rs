@@ -61,6 +61,8 @@ pub struct Desk {
     pub queue: u64,
     /// Open jobs that one client may have.
     pub per_client: u64,
+    /// Whether prompts may be written into the log.
+    pub log_prompts: bool,
     /// Where accepted requests go.
     pub store: Arc<Store>,
     /// Writes the answers.
@@ -94,7 +96,8 @@ impl Desk {
         let accepted = self.store.admit(&admission, |seq, position| self.accepted(&request, seq, position))?;
         let rejection = match accepted {
             Accepted::New => {
-                tracing::info!(job = id, client = request.client.as_str(), "request accepted");
+                let prompt = self.log_prompts.then_some(request.recipe.prompt.as_str());
+                tracing::info!(job = id, client = request.client.as_str(), prompt, "request accepted");
                 self.activity.change(|now| now.queue += 1);
                 self.bell.ring();
                 (self.notify)(Notice::State);

@@ -11,7 +11,7 @@ use super::store::{Finished, JobKey, Queued, State, StoreError};
 use super::{Activity, Lifecycle, Notice, Notify, Pulse, Reporter, Store};
 use crate::job::request::Arrival;
 use crate::job::{Code, Failure, Generate, Made, Progress, Rejection, Request, Rules, Stage, Stop, Watch};
-use crate::picture::{self, Encoded, Encoding};
+use crate::picture::Encoded;
 
 /// A request over which the process died this often in one boot of the machine is not tried again.
 const POISON: u32 = 2;
@@ -222,15 +222,8 @@ impl Worker {
 }
 
 fn encode(made: &Made, request: &Request) -> Result<Encoded, Failure> {
-    let output = &request.output;
-    let parameters = output.metadata.then(|| request.recipe.parameters(made.seed));
-    let encoding = Encoding {
-        format: output.format,
-        quality: output.quality.get(),
-        max_bytes: output.max_bytes.map(|limit| limit.get() as usize),
-        parameters: parameters.as_deref(),
-    };
-    picture::encode(&made.picture, &encoding).map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
+    let encoded = request.output.encode(made, &request.recipe);
+    encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
 }
 
 /// Looks on for one job: tells its progress and passes on the wish to stop.
