@@ -24,8 +24,7 @@ fn encode(picture: &Picture, quality: u8, parameters: Option<&str>) -> Result<Ve
 fn user_comment(text: &str) -> Vec<u8> {
     const LONG: u16 = 4;
     const UNDEFINED: u16 = 7;
-    let comment: Vec<u8> =
-        b"UNICODE\0".iter().copied().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    let comment: Vec<u8> = b"UNICODE\0".iter().copied().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
     let mut block = b"MM\0\x2a\0\0\0\x08".to_vec();
     // The first directory points to the second at byte 26, which points to the comment at byte 44.
     block.extend(directory(0x8769, LONG, 1, 26));

@@ -92,9 +92,11 @@ struct Row {
     extension: &'static str,
     /// The lowest quality worth looking at; none for lossless formats.
     lowest_quality: Option<u8>,
-    /// Picture, quality and parameters to a file.
-    encode: fn(&Picture, u8, Option<&str>) -> Result<Vec<u8>, String>,
+    encode: Encode,
 }
+
+/// Picture, quality and parameters to a file, or the encoder's complaint.
+type Encode = fn(&Picture, u8, Option<&str>) -> Result<Vec<u8>, String>;
 
 impl Format {
     /// Every format.
