@@ -39,7 +39,7 @@
 //! - No name from the network is ever joined to a path; names are looked up in a map.
 //! - Prompts are not logged (unless the operator asks), and no secret is printed.
 
-// pub mod cli;
+pub mod cli;
 
 // pub mod app;
 
@@ -49,9 +49,9 @@ pub mod mqtt;
 
 pub mod service;
 
-// pub mod pipeline;
+pub mod pipeline;
 
-// pub mod model;
+pub mod model;
 
 pub mod job;
 

@@ -1,0 +1,71 @@
+//! Which model is meant when none is named.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use super::CliError;
+
+/// The model that comes with the program, from the folder where the executable is.
+const BUNDLED: &str = "models/shapes";
+
+/// Where the service keeps its models.
+const STORE: &str = "/var/lib/diffused/models";
+
+/// The bundled model beside the executable or in a folder above it, else the only one in the service's model store.
+pub(super) fn model() -> Result<PathBuf, CliError> {
+    let executable = env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
+    find(&executable, Path::new(STORE))
+}
+
+fn find(executable: &Path, store: &Path) -> Result<PathBuf, CliError> {
+    let mut bundled = executable.ancestors().skip(1).map(|folder| folder.join(BUNDLED));
+    if let Some(folder) = bundled.find(|folder| folder.join("model_index.json").is_file()) {
+        return Ok(folder);
+    }
+    let entries = fs::read_dir(store).into_iter().flatten().flatten();
+    let mut folders = entries.map(|entry| entry.path()).filter(|path| path.join("model_index.json").is_file());
+    match (folders.next(), folders.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => {
+            let store = store.display();
+            Err(CliError::Usage(format!(
+                "there is no {BUNDLED} near the program and no model in {store}: give --model"
+            )))
+        }
+        (Some(_), Some(_)) => Err(CliError::Usage(format!("{} holds several models: give --model", store.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_models(folders: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for folder in folders {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("model_index.json"), "{}").unwrap();
+        }
+        root
+    }
+
+    fn found(root: &Path) -> Result<PathBuf, CliError> {
+        find(&root.join("repo/target/release/diffused"), &root.join("store"))
+    }
+
+    #[test]
+    fn the_bundled_model_goes_before_the_store() {
+        let root = with_models(&["repo/models/shapes", "store/sd15"]);
+        assert_eq!(found(root.path()).unwrap(), root.path().join("repo/models/shapes"));
+    }
+
+    #[test]
+    fn the_only_model_in_the_store_is_meant_and_none_of_two() {
+        let root = with_models(&["store/sd15"]);
+        assert_eq!(found(root.path()).unwrap(), root.path().join("store/sd15"));
+        let root = with_models(&["store/sd15", "store/sd21"]);
+        assert!(found(root.path()).unwrap_err().to_string().ends_with("holds several models: give --model"));
+        let root = with_models(&[]);
+        assert_eq!(found(root.path()).unwrap_err().exit_code(), 64);
+    }
+}

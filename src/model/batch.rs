@@ -1,0 +1,47 @@
+//! Passes of graphs whose batch is free, and of those that were exported with a fixed one.
+
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice, concatenate};
+
+use super::engine::Graph;
+use super::error::PassError;
+use super::session::{Feed, Port};
+use crate::job::Watch;
+
+/// Runs `graph` on `batch` entries at once. All feeds have that many entries in their first dimension, except single numbers,
+/// which hold for all. Where the graph's batch is fixed, this takes several passes, the last one filled up.
+pub(super) fn run(
+    graph: &Graph,
+    batch: usize,
+    feeds: Vec<Feed>,
+    output: &Port,
+    watch: &dyn Watch,
+) -> Result<ArrayD<f32>, PassError> {
+    let fixed = feeds.iter().find_map(|feed| feed.port.batch()).filter(|fixed| *fixed != batch && *fixed > 0);
+    let Some(fixed) = fixed else { return graph.run(feeds, &output.name, watch) };
+    let mut parts = Vec::new();
+    for from in (0..batch).step_by(fixed) {
+        let some = feeds.iter().map(|feed| Feed { port: feed.port.clone(), value: part(&feed.value, from, fixed) });
+        parts.push(graph.run(some.collect(), &output.name, watch)?);
+    }
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let mut whole = concatenate(Axis(0), &views).map_err(|error| PassError::Failed(error.to_string()))?;
+    whole.slice_axis_inplace(Axis(0), Slice::from(..batch));
+    Ok(whole)
+}
+
+/// `count` entries beginning with `from`; the last one is repeated where there are not enough.
+fn part(value: &ArrayD<f32>, from: usize, count: usize) -> ArrayD<f32> {
+    match value.shape().first() {
+        None => value.clone(),
+        Some(&entries) => {
+            let indices: Vec<usize> = (from..from + count).map(|index| index.min(entries - 1)).collect();
+            value.select(Axis(0), &indices)
+        }
+    }
+}
+
+/// The same entries `times` times over, along the first dimension.
+pub(super) fn repeated(value: ArrayViewD<'_, f32>, times: usize) -> ArrayD<f32> {
+    let entries = value.shape().first().copied().unwrap_or(1);
+    value.select(Axis(0), &(0..times * entries).map(|index| index % entries).collect::<Vec<_>>())
+}

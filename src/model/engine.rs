@@ -1,0 +1,142 @@
+//! The thread that owns the sessions. Everybody else reaches it by channel.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use ndarray::ArrayD;
+use ort::session::RunOptions;
+
+use super::error::{LoadError, PassError};
+use super::library::Runtime;
+use super::session::{Feed, Options, Ports, Session};
+use crate::job::Watch;
+
+/// How often a waiting caller asks whether to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The way to the thread that owns the sessions. It ends when the last way to it is gone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    orders: Sender<Order>,
+}
+
+enum Order {
+    Load { file: PathBuf, answer: Sender<Result<(u64, Ports), LoadError>> },
+    Run { graph: u64, feeds: Vec<Feed>, output: String, options: Arc<RunOptions>, answer: Sender<Outcome> },
+    Close { graph: u64 },
+}
+
+/// The wanted output of a pass, or ONNX Runtime's sentence.
+type Outcome = Result<ArrayD<f32>, String>;
+
+impl Engine {
+    /// Starts the thread.
+    pub fn start(runtime: &Runtime, options: Options) -> Result<Self, LoadError> {
+        let (orders, incoming) = mpsc::channel();
+        let runtime = runtime.clone();
+        thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || serve(&incoming, &runtime, options))
+            .map_err(|error| LoadError::Engine { reason: error.to_string() })?;
+        Ok(Self { orders })
+    }
+
+    /// Loads a graph; blocks until it is there.
+    pub(super) fn load(&self, file: &Path) -> Result<Graph, LoadError> {
+        let gone = || LoadError::Engine { reason: "its thread ended".to_owned() };
+        let (answer, loaded) = mpsc::channel();
+        self.orders.send(Order::Load { file: file.to_owned(), answer }).map_err(|_| gone())?;
+        let (graph, ports) = loaded.recv().map_err(|_| gone())??;
+        Ok(Graph { engine: self.clone(), graph, ports, file: file.to_owned() })
+    }
+}
+
+/// A loaded graph; unloaded when dropped.
+pub(super) struct Graph {
+    engine: Engine,
+    graph: u64,
+    pub(super) ports: Ports,
+    file: PathBuf,
+}
+
+impl Graph {
+    /// One pass. Asks `watch` all the while whether to stop, and then ends the pass between two of its nodes.
+    pub(super) fn run(&self, feeds: Vec<Feed>, output: &str, watch: &dyn Watch) -> Result<ArrayD<f32>, PassError> {
+        let options = Arc::new(RunOptions::new().map_err(|error| PassError::of_runtime(error.to_string()))?);
+        let (answer, incoming) = mpsc::channel();
+        let order =
+            Order::Run { graph: self.graph, feeds, output: output.to_owned(), options: Arc::clone(&options), answer };
+        self.engine.orders.send(order).map_err(|_| gone())?;
+        let outcome = wait(&incoming, &options, watch);
+        watch.heartbeat();
+        outcome
+    }
+
+    /// A fault of this graph.
+    pub(super) fn fault(&self, reason: String) -> LoadError {
+        LoadError::folder(&self.file, reason)
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // A thread that is gone has closed the graph already.
+        let _ = self.engine.orders.send(Order::Close { graph: self.graph });
+    }
+}
+
+fn wait(incoming: &Receiver<Outcome>, options: &RunOptions, watch: &dyn Watch) -> Result<ArrayD<f32>, PassError> {
+    let mut stopped = None;
+    loop {
+        match incoming.recv_timeout(POLL) {
+            Ok(outcome) => match stopped {
+                Some(stop) => return Err(PassError::Stopped(stop)),
+                None => return outcome.map_err(PassError::of_runtime),
+            },
+            Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if stopped.is_none()
+            && let Some(stop) = watch.stop()
+        {
+            stopped = Some(stop);
+            // If this fails the pass is waited for to its end.
+            if let Err(error) = options.terminate() {
+                tracing::warn!(%error, "a running pass cannot be ended");
+            }
+        }
+    }
+}
+
+fn gone() -> PassError {
+    PassError::Failed("the engine's thread ended".to_owned())
+}
+
+/// What the thread does: one order after another.
+fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: Options) {
+    let mut sessions = HashMap::new();
+    for (number, order) in (0_u64..).zip(orders) {
+        // An answer that nobody waits for any more is no fault.
+        match order {
+            Order::Load { file, answer } => {
+                let loaded = Session::open(runtime, &file, options).map(|(session, ports)| {
+                    sessions.insert(number, session);
+                    (number, ports)
+                });
+                let _ = answer.send(loaded);
+            }
+            Order::Run { graph, feeds, output, options, answer } => {
+                let outcome = match sessions.get_mut(&graph) {
+                    Some(session) => session.run(feeds, &output, &options).map_err(|error| error.to_string()),
+                    None => Err("the graph is not loaded".to_owned()),
+                };
+                let _ = answer.send(outcome);
+            }
+            Order::Close { graph } => drop(sessions.remove(&graph)),
+        }
+    }
+}

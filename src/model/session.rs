@@ -1,0 +1,163 @@
+//! One graph at work: it is fed what it declares, by name.
+//!
+//! Values go in and come out as f32, and take the declared element type here. This loses nothing: token ids are
+//! below 2^24 and timesteps below 1000, which f32 holds exactly.
+
+use std::path::Path;
+
+use half::f16;
+use ndarray::ArrayD;
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::{DynValue, Outlet, Tensor, TensorElementType};
+
+use super::accelerator::Accelerator;
+use super::error::LoadError;
+use super::library::Runtime;
+
+/// How sessions are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What the graphs run on.
+    pub accelerator: Accelerator,
+    /// Threads of one pass; ONNX Runtime's choice (one a core) if absent.
+    pub threads: Option<usize>,
+}
+
+/// A loaded graph.
+pub(super) struct Session(ort::session::Session);
+
+impl Session {
+    /// Loads a graph and says what it declares.
+    pub(super) fn open(runtime: &Runtime, file: &Path, options: Options) -> Result<(Self, Ports), LoadError> {
+        let refused = |error: ort::Error| LoadError::folder(file, format!("ONNX Runtime refuses it: {error}"));
+        let accelerator = options.accelerator;
+        let builder = ort::session::Session::builder(runtime.environment())
+            .and_then(|builder| Ok(builder.with_intra_threads(options.threads.unwrap_or(0))?))
+            // Threads that spin between passes would take the processor from everybody else.
+            .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
+            .map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
+        let session = builder
+            .with_execution_providers(accelerator.providers())
+            .map_err(|error| LoadError::Accelerator { name: accelerator.name(), reason: error.to_string() })?
+            .commit_from_file(file)
+            .map_err(refused)?;
+        let ports = Ports::of(&session).map_err(|reason| LoadError::folder(file, reason))?;
+        Ok((Self(session), ports))
+    }
+
+    /// One pass: `feeds` by the names of the inputs, and the values of `output`.
+    pub(super) fn run(&mut self, feeds: Vec<Feed>, output: &str, options: &RunOptions) -> ort::Result<ArrayD<f32>> {
+        let inputs = feeds.into_iter().map(|feed| {
+            let value = cast(feed.value, feed.port.element)?;
+            Ok((feed.port.name, SessionInputValue::from(value)))
+        });
+        let outputs = self.0.run_with_options(inputs.collect::<ort::Result<Vec<_>>>()?, options)?;
+        let value = outputs.get(output).ok_or_else(|| ort::Error::new(format!("there is no output {output}")))?;
+        floats(value)
+    }
+}
+
+/// A value for an input.
+pub(super) struct Feed {
+    pub(super) port: Port,
+    pub(super) value: ArrayD<f32>,
+}
+
+/// An input or output, as the graph declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Port {
+    pub(super) name: String,
+    /// Sizes; `None` where the graph leaves them free.
+    pub(super) shape: Vec<Option<usize>>,
+    element: TensorElementType,
+}
+
+impl Port {
+    fn of(outlet: &Outlet) -> Result<Self, String> {
+        let (name, kind) = (outlet.name().to_owned(), outlet.dtype());
+        let (Some(element), Some(shape)) = (kind.tensor_type(), kind.tensor_shape()) else {
+            return Err(format!("{name} must be a tensor, got {kind}"));
+        };
+        Ok(Self { name, element, shape: shape.iter().map(|&size| usize::try_from(size).ok()).collect() })
+    }
+
+    /// The size of the first dimension, if the graph fixes it.
+    pub(super) fn batch(&self) -> Option<usize> {
+        self.shape.first().copied().flatten()
+    }
+}
+
+/// All that a graph declares.
+#[derive(Clone, Debug)]
+pub(super) struct Ports {
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+impl Ports {
+    fn of(session: &ort::session::Session) -> Result<Self, String> {
+        let ports = |outlets: &[Outlet]| outlets.iter().map(Port::of).collect::<Result<Vec<_>, _>>();
+        Ok(Self { inputs: ports(session.inputs())?, outputs: ports(session.outputs())? })
+    }
+
+    /// The input that carries one of `names`, else the only one with a rank out of `ranks`.
+    pub(super) fn input(&self, names: &[&str], ranks: &[usize]) -> Result<&Port, String> {
+        let port = pick(&self.inputs, "input", names, ranks)?;
+        let fits = matches!(
+            port.element,
+            TensorElementType::Float32
+                | TensorElementType::Float16
+                | TensorElementType::Float64
+                | TensorElementType::Int32
+                | TensorElementType::Int64
+        );
+        if fits { Ok(port) } else { Err(format!("input {} of type {} cannot be fed", port.name, port.element)) }
+    }
+
+    /// The output that carries one of `names`, else the only one with a rank out of `ranks`.
+    pub(super) fn output(&self, names: &[&str], ranks: &[usize]) -> Result<&Port, String> {
+        let port = pick(&self.outputs, "output", names, ranks)?;
+        match port.element {
+            TensorElementType::Float32 | TensorElementType::Float16 => Ok(port),
+            other => Err(format!("output {} must be of type f32 or f16, got {other}", port.name)),
+        }
+    }
+
+    /// Fails if the graph wants more inputs than `known`.
+    pub(super) fn only(&self, known: &[&Port]) -> Result<(), String> {
+        match self.inputs.iter().find(|port| !known.contains(port)) {
+            Some(port) => Err(format!("this version cannot feed the input {}", port.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn pick<'a>(ports: &'a [Port], kind: &str, names: &[&str], ranks: &[usize]) -> Result<&'a Port, String> {
+    let fits = |port: &&Port| ranks.contains(&port.shape.len());
+    if let Some(port) = ports.iter().filter(fits).find(|port| names.contains(&port.name.as_str())) {
+        return Ok(port);
+    }
+    let mut others = ports.iter().filter(fits);
+    if let (Some(port), None) = (others.next(), others.next()) {
+        return Ok(port);
+    }
+    let have: Vec<String> = ports.iter().map(|port| format!("{} of rank {}", port.name, port.shape.len())).collect();
+    Err(format!("the graph must have an {kind} {} of rank {ranks:?}, got {}", names.join(" or "), have.join(", ")))
+}
+
+fn cast(value: ArrayD<f32>, element: TensorElementType) -> ort::Result<DynValue> {
+    Ok(match element {
+        TensorElementType::Float32 => Tensor::from_array(value)?.into_dyn(),
+        TensorElementType::Float16 => Tensor::from_array(value.mapv(f16::from_f32))?.into_dyn(),
+        TensorElementType::Float64 => Tensor::from_array(value.mapv(f64::from))?.into_dyn(),
+        TensorElementType::Int32 => Tensor::from_array(value.mapv(|number| number.round() as i32))?.into_dyn(),
+        _ => Tensor::from_array(value.mapv(|number| number.round() as i64))?.into_dyn(),
+    })
+}
+
+fn floats(value: &DynValue) -> ort::Result<ArrayD<f32>> {
+    match value.dtype().tensor_type() {
+        Some(TensorElementType::Float16) => Ok(value.try_extract_array::<f16>()?.mapv(f16::to_f32)),
+        _ => Ok(value.try_extract_array::<f32>()?.to_owned()),
+    }
+}
