@@ -41,9 +41,9 @@
 
 pub mod cli;
 
-// pub mod app;
+pub mod app;
 
-// pub mod config;
+pub mod config;
 
 pub mod mqtt;
 

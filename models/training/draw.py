@@ -7,6 +7,7 @@ Every picture gets four captions, so that the model learns the words and not one
 """
 import argparse
 import math
+import os
 import random
 import zlib
 from multiprocessing import Pool
@@ -147,7 +148,8 @@ def main():
         chunks = pool.map(batch_of_pictures, jobs, chunksize=1)
     pictures = np.concatenate([pictures for pictures, _ in chunks])
     captions = np.array([four for _, captions in chunks for four in captions])
-    np.savez(options.output, pictures=pictures, captions=captions)
+    np.savez(options.output + ".new.npz", pictures=pictures, captions=captions)
+    os.replace(options.output + ".new.npz", options.output)
     print(f"{len(pictures)} pictures, {len(set(captions.ravel()))} different captions")
 
 
