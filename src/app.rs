@@ -168,9 +168,9 @@ impl Appliance {
         self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
         self.bell.stop();
         let worker = self.worker.take().map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
+        self.leaving.store(true, Ordering::Relaxed);
         let _ = self.signals.send(Signal::Stop);
         let courier = self.courier.take().map(|thread| thread.join().map_err(|_| AppError::Thread("courier")));
-        self.leaving.store(true, Ordering::Relaxed);
         if let Some(ended) = worker {
             ended??;
         }

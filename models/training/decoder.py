@@ -32,7 +32,8 @@ def main():
     pictures, _ = load_pictures(options.pictures)
     latents = torch.load(f"{options.run}/latents.pt")
     means, deviations = latents["mean"], latents["deviation"]
-    vae = AutoencoderKL.from_pretrained(f"{options.run}/vae", low_cpu_mem_usage=False).to(memory_format=torch.channels_last)
+    vae = AutoencoderKL.from_pretrained(f"{options.run}/vae", low_cpu_mem_usage=False)
+    vae.to(memory_format=torch.channels_last)
     noise = NOISE / vae.config.scaling_factor
     training = Training([*vae.decoder.parameters(), *vae.post_quant_conv.parameters()], f"{options.run}/decoder.pt",
                         options.steps, peak_rate=1e-3)
@@ -44,7 +45,8 @@ def main():
         decoded = vae.decode(means[chosen].float() + spread * torch.randn_like(spread)).sample
         training.descend(F.l1_loss(decoded, images) + 2 * F.mse_loss(decoded, images))
         if training.step % 1000 == 0 or training.step == options.steps:
-            print(f"step {training.step} {training.elapsed():.0f} s, {quality(vae, means, pictures):.2f} dB", flush=True)
+            print(f"step {training.step} {training.elapsed():.0f} s, "
+                  f"{quality(vae, means, pictures):.2f} dB", flush=True)
             training.save()
     training.swap()
     print(f"averaged weights: {quality(vae, means, pictures):.2f} dB", flush=True)

@@ -143,7 +143,8 @@ def main():
     options.add_argument("--count", type=int, default=40000)
     options.add_argument("--seed", type=int, default=1)
     options = options.parse_args()
-    jobs = [(options.seed * 100003 + start, min(1000, options.count - start)) for start in range(0, options.count, 1000)]
+    starts = range(0, options.count, 1000)
+    jobs = [(options.seed * 100003 + start, min(1000, options.count - start)) for start in starts]
     with Pool() as pool:
         chunks = pool.map(batch_of_pictures, jobs, chunksize=1)
     pictures = np.concatenate([pictures for pictures, _ in chunks])

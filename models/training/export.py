@@ -62,14 +62,15 @@ def widened_text_encoder(run, tokenizer):
 def pipeline(run):
     """The usual pipeline object around the trained parts, which is what optimum exports."""
     tokenizer = load_tokenizer(f"{run}/tokenizer")
-    vae = f"{run}/vae_sharp" if os.path.isdir(f"{run}/vae_sharp") else f"{run}/vae"
+    sharpened = os.path.isdir(f"{run}/vae_sharp")
+    vae = AutoencoderKL.from_pretrained(f"{run}/vae_sharp" if sharpened else f"{run}/vae", low_cpu_mem_usage=False)
+    unet = UNet2DConditionModel.from_pretrained(f"{run}/unet", low_cpu_mem_usage=False)
     scheduler = PNDMScheduler(
         beta_start=.00085, beta_end=.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
         skip_prk_steps=True, steps_offset=1, set_alpha_to_one=False)
     return StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(vae, low_cpu_mem_usage=False).eval(), text_encoder=widened_text_encoder(run, tokenizer),
-        tokenizer=tokenizer, unet=UNet2DConditionModel.from_pretrained(f"{run}/unet", low_cpu_mem_usage=False).eval(), scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        vae=vae.eval(), text_encoder=widened_text_encoder(run, tokenizer), tokenizer=tokenizer, unet=unet.eval(),
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
 
 
 def store_as_half(path):

@@ -8,27 +8,15 @@ drawings, pictures that are judged by other prompts, and pictures made without l
 """
 import argparse
 import random
-import textwrap
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageFilter
 
 import checker
 import draw
 from captions import article
 from sample import Model
-
-SHEET = [
-    "a red circle on a blue background", "a yellow star on a black background", "a white heart on a red background",
-    "a green triangle on a white background", "a purple diamond on a yellow background",
-    "an orange ring on a cyan background", "a pink square on a green background", "a blue cross on a pink background",
-    "a large red circle on a blue background", "a small black heart on a yellow background",
-    "a large green star on a white background", "a cyan ring on a purple background",
-    "a red circle left of a blue square on a white background", "a green triangle left of a yellow square",
-    "a yellow star above a red heart on a black background", "a pink ring below a white cross on a purple background",
-    "a house under a night sky with a moon", "a red house by day", "a yellow house at sunset", "a green tree by day",
-    "a pink tree at sunset", "snowy mountains under a blue sky", "the sea at sunset", "a night sky with a moon",
-]
+from sheet import contact_sheet
 
 
 def single_prompts(count, seed):
@@ -110,7 +98,8 @@ def measure_singles(model, wanted, quick):
 
 def print_parts(wanted, rows):
     """Which shapes and which colours are the weak ones."""
-    for title, key, column in (("shapes", "shape", 3), ("object colours", "colour", 1), ("backgrounds", "background", 0)):
+    parts = (("shapes", "shape", 3), ("object colours", "colour", 1), ("backgrounds", "background", 0))
+    for title, key, column in parts:
         names = sorted({facts[key] for facts in wanted})
         hits = {name: [row[column] for row, facts in zip(rows, wanted) if facts[key] == name] for name in names}
         print(f"{title}: " + ", ".join(f"{name} {sum(hit)}/{len(hit)}" for name, hit in hits.items()))
@@ -123,7 +112,8 @@ def measure_sizes(model, wanted):
                                ("real drawings", drawings(wanted, size))):
             sizes = [low < checker.one_object(picture)["radius"] < high for picture in pictures]
             all_three = judge(pictures, wanted)[:, 4]
-            print(f"{size}, {name}: size {100 * np.mean(sizes):.1f} %, colours and shape {100 * all_three.mean():.1f} %")
+            print(f"{size}, {name}: size {100 * np.mean(sizes):.1f} %, "
+                  f"colours and shape {100 * all_three.mean():.1f} % of {len(wanted)}")
 
 
 def measure_pairs(model, count):
@@ -138,20 +128,6 @@ def measure_pairs(model, count):
     swapped = [checker.relation_holds(picture, facts["colours"][1], facts["colours"][0], facts["relation"])
                for picture, facts in zip(made, wanted)]
     print(f"two objects, colours on the swapped sides: {100 * np.mean(swapped):.1f} %")
-
-
-def contact_sheet(model, path, columns=6, cell=(172, 178)):
-    """The prompts of SHEET, one picture each, not chosen by hand."""
-    pictures = model.pictures(SHEET, seed=3)
-    rows = -(-len(SHEET) // columns)
-    sheet = Image.new("RGB", (columns * cell[0], rows * cell[1]), (255, 255, 255))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    for index, (picture, prompt) in enumerate(zip(pictures, SHEET)):
-        left, top = index % columns * cell[0], index // columns * cell[1]
-        sheet.paste(Image.fromarray(picture).resize((128, 128), Image.NEAREST), (left + (cell[0] - 128) // 2, top + 6))
-        caption = "\n".join(textwrap.wrap(prompt, 26))
-        pen.multiline_text((left + cell[0] / 2, top + 137), caption, (0, 0, 0), font, "ma", align="center", spacing=1)
-    sheet.save(path, optimize=True)
 
 
 def main():

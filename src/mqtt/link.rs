@@ -95,7 +95,7 @@ pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &Sender<Signal>, s
             options.set_last_will(will.clone());
         }
         let (client, mut connection) = Client::new(options, CHANNEL);
-        let ended = listen(client, &mut connection, signals);
+        let ended = listen(client, &mut connection, signals, stopping);
         if signals.send(Signal::Down { denied: ended.denied }).is_err() {
             return;
         }
@@ -113,7 +113,7 @@ struct Ended {
 }
 
 /// Passes on what the connection says until it breaks.
-fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>) -> Ended {
+fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>, stopping: &AtomicBool) -> Ended {
     let mut ended = Ended::default();
     loop {
         let signal = match connection.recv() {
@@ -134,7 +134,9 @@ fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>)
             },
             Ok(Ok(Event::Outgoing(_))) => None,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "no connection to the broker");
+                if !stopping.load(Ordering::Relaxed) {
+                    tracing::warn!(%error, "no connection to the broker");
+                }
                 ended.denied = denied(&error);
                 return ended;
             }

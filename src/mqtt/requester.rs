@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rumqttc::v5::Client as Handle;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{Filter, Publish, SubscribeReasonCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -112,8 +112,9 @@ impl Errand<'_> {
     fn react(&mut self, signal: Signal, told: &mut impl FnMut(&Value)) -> Result<Option<Answer>, AskError> {
         match signal {
             Signal::Up { client, .. } => {
-                let replies = self.requester.topics.replies(&self.requester.client);
-                let _ = client.try_subscribe(replies, QoS::AtLeastOnce);
+                let topics = &self.requester.topics;
+                let filters = [topics.replies(&self.requester.client), topics.availability()];
+                let _ = client.try_subscribe_many(filters.map(|path| Filter::new(path, QoS::AtLeastOnce)));
                 self.handle = Some(client);
             }
             Signal::Down { denied: Some(reason) } => return Err(AskError::Denied(reason)),
@@ -147,6 +148,10 @@ impl Errand<'_> {
             let _ = handle.try_ack(publish);
         }
         let topic = String::from_utf8_lossy(&publish.topic);
+        if topic == self.requester.topics.availability() && publish.payload.as_ref() == b"online" && !self.accepted {
+            // A request sent before the node first subscribed went nowhere.
+            self.ask();
+        }
         let ours = self.requester.topics.reply(&self.requester.client, self.id.as_str(), "");
         match topic.strip_prefix(&ours) {
             Some("status") => self.status(&publish.payload, told)?,
