@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,12 @@ fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
         (Some(name), _) => found.remove(name).ok_or_else(|| {
             fault("models.default", format!("there is no model {name:?} in {dir}, there is: {names}"))
         })?,
-        (None, 0) => return Err(fault("models.dir", format!("there is no model in {dir}, a model is a folder with model_index.json"))),
+        (None, 0) => {
+            return Err(fault(
+                "models.dir",
+                format!("there is no model in {dir}, a model is a folder with model_index.json"),
+            ));
+        }
         (None, 1) => return Ok(found.into_values().collect()),
         (None, _) => return Err(fault("models.default", format!("must name one of the models in {dir}: {names}"))),
     };
@@ -96,10 +101,12 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
         Some(Value::Object(output)) => output.clone(),
         _ => Map::new(),
     };
-    Recipe::from_fields(probe, 0_u32.into(), &rules).and_then(|_| Output::from_fields(output)).map_err(|rejection| {
-        let path = rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
-        ConfigError { file: file.to_owned(), faults: vec![Fault { path, message: rejection.message }] }
-    })?;
+    Recipe::from_fields(probe, 0_u32.into(), &rules).and_then(|_| Output::from_fields(output)).map_err(
+        |rejection| {
+            let path = rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
+            ConfigError { file: file.to_owned(), faults: vec![Fault { path, message: rejection.message }] }
+        },
+    )?;
     Ok(rules)
 }
 
@@ -160,7 +167,8 @@ impl Appliance {
     }
 
     fn has_ended(&self) -> bool {
-        self.worker.as_ref().is_none_or(JoinHandle::is_finished) || self.courier.as_ref().is_none_or(JoinHandle::is_finished)
+        self.worker.as_ref().is_none_or(JoinHandle::is_finished)
+            || self.courier.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// The running job goes back to the store; what lies in the outbox is delivered as far as a few seconds allow.
@@ -257,7 +265,10 @@ impl Parts<'_> {
     }
 }
 
-fn spawn<T: Send + 'static>(name: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, AppError> {
+fn spawn<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, AppError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|_| AppError::Thread(name))
 }
 

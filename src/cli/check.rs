@@ -22,11 +22,20 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let pipeline = app::load(&config, &args.config)?;
     let rules = app::rules(&config, pipeline.facts(), &args.config)?;
     let mut out = std::io::stdout().lock();
-    let mut say = |line: String| writeln!(out, "{line}").map_err(|error| CliError::Io(format!("stdout cannot be written: {error}")));
+    let mut say = |line: String| {
+        writeln!(out, "{line}").map_err(|error| CliError::Io(format!("stdout cannot be written: {error}")))
+    };
     say(format!("configuration {}: ok", args.config.display()))?;
     say(format!("node {}: broker {} port {}", config.node, config.broker.host, config.broker.port))?;
     for model in &rules.models {
-        say(format!("model {}: {} {}, {} steps, sampler {}: ok", model.name, model.family, model.size, model.steps.get(), model.sampler.name))?;
+        say(format!(
+            "model {}: {} {}, {} steps, sampler {}: ok",
+            model.name,
+            model.family,
+            model.size,
+            model.steps.get(),
+            model.sampler.name
+        ))?;
     }
     Ok(())
 }

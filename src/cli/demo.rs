@@ -118,7 +118,9 @@ fn invite(listen: SocketAddr) {
     let (host, port) = (listen.ip(), listen.port());
     eprintln!("The service keeps running until Ctrl-C. From two other terminals:");
     eprintln!("  mosquitto_sub -V mqttv5 -h {host} -p {port} -t diffused/{NODE}/image -R -C 1 > picture.jpg");
-    eprintln!("  mosquitto_pub -V mqttv5 -h {host} -p {port} -t diffused/{NODE}/prompt -m \"a yellow star on a purple background\"");
+    eprintln!(
+        "  mosquitto_pub -V mqttv5 -h {host} -p {port} -t diffused/{NODE}/prompt -m \"a yellow star on a purple background\""
+    );
 }
 
 /// A folder that is gone when the demo is.
@@ -127,7 +129,8 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> Result<Self, CliError> {
         let folder = std::env::temp_dir().join(format!("diffused-demo-{}", fresh_id().as_str()));
-        std::fs::create_dir(&folder).map_err(|error| CliError::Io(format!("{} cannot be made: {error}", folder.display())))?;
+        std::fs::create_dir(&folder)
+            .map_err(|error| CliError::Io(format!("{} cannot be made: {error}", folder.display())))?;
         Ok(Self(folder))
     }
 }

@@ -93,7 +93,11 @@ fn requester(args: &Args) -> Result<Requester, CliError> {
         credentials: args.username.clone().map(|name| (name, password.unwrap_or_default())),
         ..Broker::for_requester()
     };
-    Ok(Requester { broker, topics: Topics::new(&args.base, &args.node).map_err(|error| usage(error.to_string()))?, client })
+    Ok(Requester {
+        broker,
+        topics: Topics::new(&args.base, &args.node).map_err(|error| usage(error.to_string()))?,
+        client,
+    })
 }
 
 fn payload(args: &Args, id: &JobId) -> Result<String, CliError> {

@@ -142,8 +142,22 @@ impl Config {
         let faults = reader.finish();
         match topics {
             Some(topics) if faults.is_empty() => Ok(Self {
-                node, topics, shortcut, broker, image, retain_image, models, engine, limits, queue, per_client, job_time,
-                defaults, store, keep, log,
+                node,
+                topics,
+                shortcut,
+                broker,
+                image,
+                retain_image,
+                models,
+                engine,
+                limits,
+                queue,
+                per_client,
+                job_time,
+                defaults,
+                store,
+                keep,
+                log,
             }),
             _ => Err(ConfigError { file: file.to_owned(), faults }),
         }
@@ -205,7 +219,9 @@ fn broker(reader: &mut Reader, node: &str) -> Broker {
 pub fn address(url: &str, allow_plaintext: bool) -> Result<(String, u16), String> {
     let rest = match url.split_once("://") {
         Some(("mqtt" | "tcp", rest)) => rest,
-        Some(("mqtts" | "ws" | "wss", _)) => return Err(format!("only mqtt:// is supported by this version, got {url:?}")),
+        Some(("mqtts" | "ws" | "wss", _)) => {
+            return Err(format!("only mqtt:// is supported by this version, got {url:?}"));
+        }
         _ => return Err(format!("must be a URL such as mqtt://127.0.0.1:1883, got {url:?}")),
     };
     let rest = rest.trim_end_matches('/');
@@ -220,7 +236,9 @@ pub fn address(url: &str, allow_plaintext: bool) -> Result<(String, u16), String
     }
     let local = host == "localhost" || host == "[::1]" || host.starts_with("127.");
     if !local && !allow_plaintext {
-        return Err(format!("{host} is not this machine and mqtt:// is not encrypted; to allow that add allow_plaintext = true to [mqtt]"));
+        return Err(format!(
+            "{host} is not this machine and mqtt:// is not encrypted; to allow that add allow_plaintext = true to [mqtt]"
+        ));
     }
     Ok((host.to_owned(), port))
 }
@@ -229,7 +247,9 @@ fn image(reader: &mut Reader) -> (Map<String, Value>, bool) {
     let mut section = reader.section("image");
     let retain = section.flag("retain", true);
     let mut output = section.rest();
-    for (key, value) in [("format", Value::from("jpeg")), ("quality", Value::from(90)), ("max_bytes", Value::from(120_000))] {
+    for (key, value) in
+        [("format", Value::from("jpeg")), ("quality", Value::from(90)), ("max_bytes", Value::from(120_000))]
+    {
         output.entry(key).or_insert(value);
     }
     if let Err(rejection) = Output::from_fields(output.clone()) {

@@ -55,7 +55,8 @@ impl Reader {
     /// Whatever table is left is a fault.
     pub(super) fn finish(mut self) -> Vec<Fault> {
         for path in self.table.keys() {
-            let message = if LATER.contains(&path.as_str()) { "is not supported by this version" } else { "is not known" };
+            let message =
+                if LATER.contains(&path.as_str()) { "is not supported by this version" } else { "is not known" };
             self.faults.push(Fault { path: path.clone(), message: message.to_owned() });
         }
         self.faults

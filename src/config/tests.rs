@@ -37,10 +37,17 @@ fn all_faults_come_together_with_their_paths() {
     ";
     let faults = faults(text);
     let expected = [
-        "node: a node name must be", "mqtt.url: only mqtt:// is supported", "mqtt.keep_alive: must be a duration",
-        "mqtt.max_packet: must be between 1024", "mqtt.tls: is not supported by this version", "image: output.format must be",
-        "engine.accelerator: must be cpu", "limits.steps: must be a whole number, got a text", "limits.quue: is not known",
-        "pool: is not supported by this version", "typo: is not known",
+        "node: a node name must be",
+        "mqtt.url: only mqtt:// is supported",
+        "mqtt.keep_alive: must be a duration",
+        "mqtt.max_packet: must be between 1024",
+        "mqtt.tls: is not supported by this version",
+        "image: output.format must be",
+        "engine.accelerator: must be cpu",
+        "limits.steps: must be a whole number, got a text",
+        "limits.quue: is not known",
+        "pool: is not supported by this version",
+        "typo: is not known",
     ];
     for expected in expected {
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is missing in {faults:#?}");

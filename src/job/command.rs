@@ -51,7 +51,11 @@ impl Command {
             Ok(None) => return Err(unread(Rejection::field("command", "command is required"))),
             Err(rejection) => return Err(unread(rejection)),
         };
-        Self::take(&command, id.clone(), fields).map_err(|rejection| RefusedCommand { command: known(&command), id, rejection })
+        Self::take(&command, id.clone(), fields).map_err(|rejection| RefusedCommand {
+            command: known(&command),
+            id,
+            rejection,
+        })
     }
 
     fn take(command: &str, id: Option<String>, mut fields: Fields) -> Result<Self, Rejection> {

@@ -69,12 +69,27 @@ impl Requester {
     /// Sends `payload`, a request whose `id` is `id`, until it is accepted, and waits for its pictures.
     ///
     /// `told` hears every status and progress message.
-    pub fn ask(&self, id: &JobId, payload: &str, timeout: Duration, mut told: impl FnMut(&Value)) -> Result<Answer, AskError> {
+    pub fn ask(
+        &self,
+        id: &JobId,
+        payload: &str,
+        timeout: Duration,
+        mut told: impl FnMut(&Value),
+    ) -> Result<Answer, AskError> {
         let (sender, signals) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
         let (broker, stop) = (self.broker.clone(), Arc::clone(&stopping));
         thread::spawn(move || link::run(&broker, None, &sender, &stop));
-        let mut errand = Errand { requester: self, id, payload, handle: None, accepted: false, asked: None, images: BTreeMap::new(), done: None };
+        let mut errand = Errand {
+            requester: self,
+            id,
+            payload,
+            handle: None,
+            accepted: false,
+            asked: None,
+            images: BTreeMap::new(),
+            done: None,
+        };
         let begun = Instant::now();
         let answer = loop {
             match signals.recv_timeout(Duration::from_millis(200)) {

@@ -37,7 +37,9 @@ pub enum NameError {
 impl Topics {
     /// Topics below `<base>/<node>`.
     pub fn new(base: &str, node: &str) -> Result<Self, NameError> {
-        let level = |level: &str| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let level = |level: &str| {
+            !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
         if base.len() > 64 || base.split('/').count() > 2 || !base.split('/').all(level) {
             return Err(NameError::Base(base.to_owned()));
         }
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn bases_and_nodes_are_plain() {
-        for (base, node) in [("a/b/c", "n"), ("", "n"), ("a/", "n"), ("a+", "n"), ("a", "Pool"), ("a", "pool"), ("a", "")] {
+        for (base, node) in
+            [("a/b/c", "n"), ("", "n"), ("a/", "n"), ("a+", "n"), ("a", "Pool"), ("a", "pool"), ("a", "")]
+        {
             assert!(Topics::new(base, node).is_err(), "{base} {node}");
         }
     }

@@ -103,7 +103,12 @@ mod tests {
             correlation: Some(vec![1, 2, 3]),
         };
         let properties = Some(outgoing.properties());
-        let publish = Publish::new(&outgoing.topic, rumqttc::v5::mqttbytes::QoS::AtLeastOnce, outgoing.payload.clone(), properties);
+        let publish = Publish::new(
+            &outgoing.topic,
+            rumqttc::v5::mqttbytes::QoS::AtLeastOnce,
+            outgoing.payload.clone(),
+            properties,
+        );
         let real = publish.size();
         assert!(outgoing.packet_bytes() >= real && outgoing.packet_bytes() < real + 16, "{real}");
     }

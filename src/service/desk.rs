@@ -112,7 +112,9 @@ impl Desk {
                 Rejection::of_field(Code::IdConflict, "id", "this id was used before with another content")
             }
             Accepted::QueueFull(jobs) => self.no_room(format!("the queue is full with {jobs} jobs")),
-            Accepted::ClientFull(jobs) => self.no_room(format!("a client may have {} open jobs, this one has {jobs}", self.per_client)),
+            Accepted::ClientFull(jobs) => {
+                self.no_room(format!("a client may have {} open jobs, this one has {jobs}", self.per_client))
+            }
         };
         Ok(refuse(Some(id), &rejection))
     }
@@ -134,10 +136,16 @@ impl Desk {
     fn parse(&self, message: &Message) -> Result<Request, Refused> {
         let refused = |code, text: &str| Err(Refused { id: None, rejection: Rejection::new(code, text) });
         if message.retained {
-            return refused(Code::RetainedRequest, "a request must not be retained, it would run again with every start");
+            return refused(
+                Code::RetainedRequest,
+                "a request must not be retained, it would run again with every start",
+            );
         }
         if message.asks_for_topic {
-            return refused(Code::ReplyTopicDenied, "no response topic is allowed here, answers go to the reply topics");
+            return refused(
+                Code::ReplyTopicDenied,
+                "no response topic is allowed here, answers go to the reply topics",
+            );
         }
         Request::parse(&self.arrival(message), &self.rules)
     }

@@ -49,7 +49,8 @@ impl Line {
         if request.tags.pairs().is_empty() {
             return self;
         }
-        let tags: Map<String, Value> = request.tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let tags: Map<String, Value> =
+            request.tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         self.put("tags", tags)
     }
 

@@ -56,7 +56,14 @@ impl Reporter {
     }
 
     /// `done`: how long the job waited and ran, and what its pictures are.
-    pub fn done(&self, request: &Request, seq: u64, queued: Duration, ran: Duration, pictures: &[Delivered<'_>]) -> String {
+    pub fn done(
+        &self,
+        request: &Request,
+        seq: u64,
+        queued: Duration,
+        ran: Duration,
+        pictures: &[Delivered<'_>],
+    ) -> String {
         let images: Vec<Value> = (0..)
             .zip(pictures)
             .map(|(k, picture): (u8, _)| {
@@ -135,4 +142,3 @@ pub fn unreadable_id(hash: &[u8; 32]) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

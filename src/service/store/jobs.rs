@@ -220,7 +220,9 @@ impl Store {
 
     /// Number of jobs that wait or run.
     pub fn open_jobs(&self) -> Result<u64, StoreError> {
-        Ok(self.lock().query_row("SELECT count(*) FROM job WHERE state IN ('queued', 'running')", [], |row| row.get(0))?)
+        Ok(self
+            .lock()
+            .query_row("SELECT count(*) FROM job WHERE state IN ('queued', 'running')", [], |row| row.get(0))?)
     }
 
     /// Forgets finished jobs that are older than `keep` and have no mail waiting; gives the space back.
@@ -249,7 +251,8 @@ impl Store {
 
     /// The value of such a counter.
     pub fn counted(&self, name: &str) -> Result<u64, StoreError> {
-        let value = self.lock().query_row("SELECT value FROM fact WHERE name = ?", [name], |row| row.get(0)).optional()?;
+        let value =
+            self.lock().query_row("SELECT value FROM fact WHERE name = ?", [name], |row| row.get(0)).optional()?;
         Ok(value.unwrap_or(0))
     }
 }
@@ -259,7 +262,8 @@ pub(super) fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> 
     let text: String = row.get(first)?;
     let id: String = row.get(first + 1)?;
     let origin: String = row.get(first + 2)?;
-    let unreadable = |column| rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text);
+    let unreadable =
+        |column| rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text);
     let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
     let client = match origin {
         Origin::Shortcut => Client::shortcut(),
@@ -275,7 +279,8 @@ pub(super) fn next_status(
     key: JobKey,
     status: impl FnOnce(u64) -> String,
 ) -> Result<String, StoreError> {
-    let seq = transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
+    let seq =
+        transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
     let body = status(seq);
     post_status(transaction, key, &body)?;
     Ok(body)

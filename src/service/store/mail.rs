@@ -68,7 +68,8 @@ impl Store {
     pub fn replace_pictures(&self, key: i64, status: impl FnOnce(u64) -> String) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        let job: Option<i64> = transaction.query_row("SELECT job FROM mail WHERE key = ?", [key], |row| row.get(0)).optional()?;
+        let job: Option<i64> =
+            transaction.query_row("SELECT job FROM mail WHERE key = ?", [key], |row| row.get(0)).optional()?;
         if let Some(job) = job {
             transaction.execute("DELETE FROM mail WHERE job = ?", [job])?;
             let body = super::jobs::next_status(&transaction, JobKey(job), status)?;

@@ -1,24 +1,26 @@
 //! The worker: takes the next job from the store, has its pictures made, and puts the result into the store.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+mod bell;
+mod onlooker;
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+pub use self::bell::Bell;
+use self::onlooker::Onlooker;
 use super::report::{Delivered, hex};
-use super::store::{Finished, JobKey, Queued, State, StoreError};
+use super::store::{Finished, Queued, State, StoreError};
 use super::{Activity, Lifecycle, Notice, Notify, Pulse, Reporter, Store};
 use crate::job::request::Arrival;
-use crate::job::{Code, Failure, Generate, Made, Progress, Rejection, Request, Rules, Stage, Stop, Watch};
+use crate::job::{Code, Failure, Generate, Made, Rejection, Request, Rules, Stop};
 use crate::picture::Encoded;
 
 /// A request over which the process died this often in one boot of the machine is not tried again.
 const POISON: u32 = 2;
 /// After so many failed inferences in a row the fault lies with the appliance.
 const INFERENCE_FAULTS: u32 = 5;
-/// Progress is told at most this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How often the store is swept while there is nothing to do.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,9 @@ pub struct Worker {
     /// How long a job may run.
     pub job_time: Duration,
 }
+
+/// The pictures of a job with their encoded files, or why there are none.
+type Outcome = Result<(Vec<Made>, Vec<Encoded>), Failure>;
 
 /// Why the worker gave up.
 #[derive(Debug, thiserror::Error)]
@@ -140,30 +145,22 @@ impl Worker {
         request.deadline.filter(|deadline| *deadline <= SystemTime::now()).map(|_| Failure::stopped(Stop::Expired))
     }
 
-    fn make(&self, job: &Queued, request: &Request) -> Result<Result<(Vec<Made>, Vec<Encoded>), Failure>, StoreError> {
+    /// Counts the attempt, tells that work begins, and has the pictures made.
+    fn make(&self, job: &Queued, request: &Request) -> Result<Outcome, StoreError> {
         let attempt = job.attempts + 1;
         let seq = self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(request, seq, attempt))?;
         (self.notify)(Notice::Mail);
-        self.activity.change(|now| {
-            now.lifecycle = Lifecycle::Busy;
-            now.began = Some(Instant::now());
-        });
+        let began = Instant::now();
+        self.activity.change(|now| (now.lifecycle, now.began) = (Lifecycle::Busy, Some(began)));
         (self.notify)(Notice::State);
         self.pulse.begin();
-        let onlooker = Onlooker {
-            worker: self,
-            job,
-            request,
-            seq,
-            give_up: Instant::now() + self.job_time,
-            told: Mutex::new(None),
-        };
-        let pictures = self.generator.generate(&request.recipe, &onlooker).and_then(|made| {
+        let onlooker =
+            Onlooker { worker: self, job, request, seq, give_up: began + self.job_time, told: Mutex::new(None) };
+        Ok(self.generator.generate(&request.recipe, &onlooker).and_then(|made| {
             onlooker.publishing(made.len());
             let encoded = made.iter().map(|made| encode(made, request)).collect::<Result<_, _>>()?;
             Ok((made, encoded))
-        });
-        Ok(pictures)
+        }))
     }
 
     fn succeed(
@@ -182,9 +179,8 @@ impl Worker {
             .map(|(made, encoded)| Delivered { encoded, seed: made.seed, sha256: hex(&Sha256::digest(&encoded.bytes)) })
             .collect();
         let end = Finished { state: State::Done, pictures: encoded, time: SystemTime::now() };
-        self.store.finish(job.key, &end, |seq| {
-            self.reporter.done(request, seq, whole.saturating_sub(ran), ran, &pictures)
-        })?;
+        self.store
+            .finish(job.key, &end, |seq| self.reporter.done(request, seq, whole.saturating_sub(ran), ran, &pictures))?;
         self.store.count("jobs_done")?;
         tracing::info!(job = job.address.id.as_str(), ms = ran.as_millis() as u64, pictures = made.len(), "job done");
         Ok(())
@@ -193,9 +189,8 @@ impl Worker {
     fn fail(&self, job: &Queued, request: Option<&Request>, failure: &Failure) -> Result<(), StoreError> {
         let state = State::of(failure.code);
         let end = Finished { state, pictures: &[], time: SystemTime::now() };
-        self.store.finish(job.key, &end, |seq| {
-            self.reporter.failed(state.name(), &job.address.id, seq, failure, request)
-        })?;
+        self.store
+            .finish(job.key, &end, |seq| self.reporter.failed(state.name(), &job.address.id, seq, failure, request))?;
         if state == State::Failed {
             self.store.count("jobs_failed")?;
         }
@@ -205,7 +200,8 @@ impl Worker {
 
     /// Between two jobs: what `state` shows is brought up to date.
     fn idle(&self, ran: Option<Duration>) -> Result<(), StoreError> {
-        let (queue, done, failed) = (self.store.open_jobs()?, self.store.counted("jobs_done")?, self.store.counted("jobs_failed")?);
+        let (queue, done, failed) =
+            (self.store.open_jobs()?, self.store.counted("jobs_done")?, self.store.counted("jobs_failed")?);
         self.activity.change(|now| {
             now.queue = queue;
             (now.jobs_done, now.jobs_failed) = (done, failed);
@@ -224,117 +220,4 @@ impl Worker {
 fn encode(made: &Made, request: &Request) -> Result<Encoded, Failure> {
     let encoded = request.output.encode(made, &request.recipe);
     encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
-}
-
-/// Looks on for one job: tells its progress and passes on the wish to stop.
-struct Onlooker<'a> {
-    worker: &'a Worker,
-    job: &'a Queued,
-    request: &'a Request,
-    /// Number of the job's last status.
-    seq: u64,
-    give_up: Instant,
-    told: Mutex<Option<Instant>>,
-}
-
-impl Onlooker<'_> {
-    fn publishing(&self, pictures: usize) {
-        let steps = usize::from(self.request.recipe.steps.get());
-        self.progress(Progress { stage: Stage::Publish, step: steps, steps, k: pictures.saturating_sub(1) });
-    }
-
-    /// Whether progress may be told now, not more often than promised.
-    fn may_tell(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY);
-        if due {
-            *told = Some(Instant::now());
-        }
-        due
-    }
-}
-
-impl Watch for Onlooker<'_> {
-    fn progress(&self, progress: Progress) {
-        self.worker.pulse.beat();
-        self.worker.activity.change(|now| now.progress = Some(progress));
-        (self.worker.notify)(Notice::State);
-        if self.request.progress && self.may_tell() {
-            let eta = self.worker.activity.snapshot().rest_of(progress);
-            let body = self.worker.reporter.progress(&self.request.id, self.seq, progress, eta);
-            (self.worker.notify)(Notice::Progress { address: self.job.address.clone(), body });
-        }
-    }
-
-    fn heartbeat(&self) {
-        self.worker.pulse.beat();
-    }
-
-    fn stop(&self) -> Option<Stop> {
-        if self.worker.bell.is_cancelled(self.job.key) {
-            return Some(Stop::Cancelled);
-        }
-        if self.worker.bell.is_stopping() {
-            return Some(Stop::Shutdown);
-        }
-        let late = self.request.deadline.is_some_and(|deadline| deadline <= SystemTime::now());
-        (late || Instant::now() >= self.give_up).then_some(Stop::Expired)
-    }
-}
-
-/// Wakes the worker, and carries the wishes to stop.
-#[derive(Default)]
-pub struct Bell {
-    state: Mutex<Wishes>,
-    wakes: Condvar,
-}
-
-#[derive(Default)]
-struct Wishes {
-    rung: bool,
-    stopping: bool,
-    cancelled: HashSet<JobKey>,
-}
-
-impl Bell {
-    /// There is work.
-    pub fn ring(&self) {
-        self.lock().rung = true;
-        self.wakes.notify_all();
-    }
-
-    /// A running job is to end.
-    pub fn cancel(&self, job: JobKey) {
-        self.lock().cancelled.insert(job);
-    }
-
-    /// The appliance is to end: running work is given back.
-    pub fn stop(&self) {
-        self.lock().stopping = true;
-        self.wakes.notify_all();
-    }
-
-    /// Whether the appliance is to end.
-    pub fn is_stopping(&self) -> bool {
-        self.lock().stopping
-    }
-
-    fn is_cancelled(&self, job: JobKey) -> bool {
-        self.lock().cancelled.contains(&job)
-    }
-
-    fn forget(&self, job: JobKey) {
-        self.lock().cancelled.remove(&job);
-    }
-
-    /// Until the bell rings or the time is over.
-    fn wait(&self, time: Duration) {
-        let state = self.lock();
-        let waited = self.wakes.wait_timeout_while(state, time, |wishes| !wishes.rung && !wishes.stopping);
-        waited.unwrap_or_else(PoisonError::into_inner).0.rung = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Wishes> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
