@@ -13,6 +13,8 @@
 
 // A test binary has no outside: `pub` here only says that a module offers something to the others.
 #![allow(unreachable_pub)]
+// A helper of a test fails its test by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

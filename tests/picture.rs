@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::pixels::Pixels;
 use crate::support::program::{complaint, diffused, run};
 
 /// What the bundled model was drawn with.
@@ -65,12 +66,11 @@ struct Seen {
 
 /// The most frequent colours of the middle and of the outermost pixels.
 fn seen(file: &Path) -> Seen {
-    let picture = image::open(file).unwrap().to_rgb8();
-    let (width, height) = picture.dimensions();
+    let picture = Pixels::of_png(&std::fs::read(file).unwrap());
+    let (width, height) = (picture.width, picture.height);
     let near = |x: u32, side: u32| x.abs_diff(side / 2) <= side / 16;
     let name = |wanted: &dyn Fn(u32, u32) -> bool| {
-        let colours =
-            picture.enumerate_pixels().filter(|(x, y, _)| wanted(*x, *y)).map(|(_, _, pixel)| nearest(pixel.0));
+        let colours = picture.placed().filter(|(x, y, _)| wanted(*x, *y)).map(|(_, _, pixel)| nearest(pixel));
         most_frequent(colours)
     };
     Seen {

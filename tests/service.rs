@@ -8,6 +8,7 @@ use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::Listener;
 use crate::support::node::Node;
+use crate::support::pixels::Pixels;
 
 #[test]
 fn a_plain_prompt_becomes_a_picture_on_image_which_the_broker_keeps() {
@@ -42,7 +43,7 @@ fn a_request_is_answered_in_order_with_its_id_its_correlation_data_and_its_tags(
         let sha256: String = Sha256::digest(&picture.payload).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!((&done["images"][k]["sha256"], &done["images"][k]["seed"]), (&json!(sha256), &json!(seed)));
         assert_eq!((picture.content_type.as_str(), picture.correlation.as_str()), ("image/png", "xyz"));
-        assert_eq!(pixel(&picture.payload), [seed as u8, 100, 200]);
+        assert_eq!(Pixels::of_png(&picture.payload).rgb[0], [seed as u8, 100, 200]);
         assert!(!picture.retained);
     }
     assert_eq!(listener.first("/a1/status").correlation, "xyz");
@@ -203,15 +204,6 @@ fn is_done(heard: &crate::support::listener::Heard) -> bool {
     heard.topic.ends_with("/status") && heard.state() == "done"
 }
 
-/// The first pixel of a PNG, read by the `png` crate.
-fn pixel(bytes: &[u8]) -> [u8; 3] {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
-    let mut buffer = vec![0; reader.output_buffer_size().unwrap()];
-    reader.next_frame(&mut buffer).unwrap();
-    [buffer[0], buffer[1], buffer[2]]
-}
-
-/// Keys of a status in the contract's order.
 #[test]
 fn keys_stand_in_the_contracts_order() {
     let broker = Mosquitto::start();

@@ -4,6 +4,7 @@ pub mod broker;
 pub mod fake;
 pub mod listener;
 pub mod node;
+pub mod pixels;
 pub mod program;
 
 use std::time::{Duration, Instant};

@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::mail::{post_picture, post_status};
 use super::{Address, JobKey, State, Store, StoreError, from_millis, to_millis};
-use crate::job::units::{Client, JobId};
 use crate::job::Origin;
+use crate::job::units::{Client, JobId};
 use crate::picture::Encoded;
 
 /// A job whose turn it is.
