@@ -161,3 +161,11 @@ fn nth_rejection(listener: &Listener, index: usize) -> Value {
     });
     found.unwrap()
 }
+
+#[test]
+fn every_error_code_has_its_line_in_the_readme() {
+    let readme = std::fs::read_to_string(crate::support::program::root().join("README.md")).unwrap();
+    for code in diffused::job::Code::ALL {
+        assert!(readme.contains(&format!("\n| `{code}` | ")), "{code} has no line");
+    }
+}

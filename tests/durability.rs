@@ -105,3 +105,20 @@ fn a_broker_that_forgot_everything_gets_the_result_the_subscriptions_and_the_ret
     listener.status("a2", "done");
     assert_eq!(node.painter.begun(), 2);
 }
+
+#[test]
+fn a_request_over_which_the_process_died_twice_is_given_up_and_the_next_one_is_served() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let mut service = Service::start(&broker);
+    listener.first_where("jet1/availability", |heard| heard.text() == "online");
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a1","prompt":"x","steps":150,"count":4}"#, &[]);
+    for attempt in [1, 2] {
+        listener.first_where("/a1/status", |heard| heard.json()["attempt"] == json!(attempt));
+        service.kill();
+        service.start_again();
+    }
+    assert_eq!(listener.status("a1", "failed")["code"], json!("poison"));
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a2","prompt":"x","steps":2}"#, &[]);
+    listener.status("a2", "done");
+}

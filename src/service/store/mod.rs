@@ -135,3 +135,6 @@ fn to_millis(time: SystemTime) -> i64 {
 fn from_millis(millis: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;
