@@ -11,6 +11,8 @@ mod run;
 mod trace;
 
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
