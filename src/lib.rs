@@ -41,13 +41,13 @@
 
 pub mod cli;
 
-// pub mod app;
+pub mod app;
 
-// pub mod config;
+pub mod config;
 
-// pub mod mqtt;
+pub mod mqtt;
 
-// pub mod service;
+pub mod service;
 
 pub mod pipeline;
 

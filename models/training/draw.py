@@ -7,6 +7,7 @@ Every picture gets four captions, so that the model learns the words and not one
 """
 import argparse
 import math
+import os
 import random
 import zlib
 from multiprocessing import Pool
@@ -142,12 +143,14 @@ def main():
     options.add_argument("--count", type=int, default=40000)
     options.add_argument("--seed", type=int, default=1)
     options = options.parse_args()
-    jobs = [(options.seed * 100003 + start, min(1000, options.count - start)) for start in range(0, options.count, 1000)]
+    starts = range(0, options.count, 1000)
+    jobs = [(options.seed * 100003 + start, min(1000, options.count - start)) for start in starts]
     with Pool() as pool:
         chunks = pool.map(batch_of_pictures, jobs, chunksize=1)
     pictures = np.concatenate([pictures for pictures, _ in chunks])
     captions = np.array([four for _, captions in chunks for four in captions])
-    np.savez(options.output, pictures=pictures, captions=captions)
+    np.savez(options.output + ".new.npz", pictures=pictures, captions=captions)
+    os.replace(options.output + ".new.npz", options.output)
     print(f"{len(pictures)} pictures, {len(set(captions.ravel()))} different captions")
 
 

@@ -1,4 +1,4 @@
-"""What the three training phases share: the learning-rate curve, averaged weights, checkpoints, and reading pictures."""
+"""What the training phases share: the learning-rate curve, averaged weights, checkpoints, and reading pictures."""
 import math
 import os
 import time

@@ -1,7 +1,10 @@
 //! Why a verb failed, as an exit code and a sentence.
 
+use crate::app::AppError;
+use crate::config::ConfigError;
 use crate::job::{Code, Failure, Rejection};
 use crate::model::LoadError;
+use crate::service::worker::WorkerError;
 
 /// Why a verb failed. Exit codes follow sysexits.h.
 #[derive(Debug, thiserror::Error)]
@@ -18,20 +21,35 @@ pub enum CliError {
     /// The work failed: 70.
     #[error("{0}")]
     Internal(String),
-    /// A file cannot be read or written: 74.
+    /// A file, or the store, cannot be read or written: 74.
     #[error("{0}")]
     Io(String),
+    /// No answer in time: 75.
+    #[error("{0}")]
+    Timeout(String),
+    /// The broker denies access: 77.
+    #[error("{0}")]
+    Denied(String),
+    /// The configuration is faulty: 78.
+    #[error("{0}")]
+    Config(String),
 }
 
 impl CliError {
+    /// The exit code of arguments that cannot be read.
+    pub const USAGE: u8 = 64;
+
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 64,
+            Self::Usage(_) => Self::USAGE,
             Self::Data(_) => 65,
             Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::Io(_) => 74,
+            Self::Timeout(_) => 75,
+            Self::Denied(_) => 77,
+            Self::Config(_) => 78,
         }
     }
 }
@@ -61,6 +79,25 @@ impl From<LoadError> for CliError {
             | LoadError::Runtime { .. }
             | LoadError::Accelerator { .. } => Self::Unavailable(sentence),
             LoadError::Engine { .. } => Self::Internal(sentence),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<AppError> for CliError {
+    fn from(error: AppError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            AppError::Config(_) => Self::Config(sentence),
+            // The service cannot work: 69, also for a model folder that is at fault.
+            AppError::Load(_) | AppError::Worker(WorkerError::Inference(_)) => Self::Unavailable(sentence),
+            AppError::Store(_) | AppError::Worker(WorkerError::Store(_)) | AppError::Courier(_) => Self::Io(sentence),
+            AppError::Thread(_) => Self::Internal(sentence),
         }
     }
 }

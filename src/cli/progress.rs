@@ -1,6 +1,7 @@
 //! A progress bar on stderr; nothing where stderr is no terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 use crate::job::{Progress, Stage, Stop, Watch};
 
@@ -13,9 +14,7 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(count: u8) -> Self {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, count: usize::from(count) }
+        Self { bar: bar(), count: usize::from(count) }
     }
 }
 
@@ -40,6 +39,37 @@ impl Watch for Bar {
     fn stop(&self) -> Option<Stop> {
         None
     }
+}
+
+/// Shows how far a node is, from its status and progress messages.
+pub(super) struct Remote(ProgressBar);
+
+impl Remote {
+    pub(super) fn new() -> Self {
+        Self(bar())
+    }
+
+    pub(super) fn show(&self, update: &Value) {
+        let number = |key: &str| update.get(key).and_then(Value::as_u64).unwrap_or(0);
+        if let Some(stage) = update.get("stage").and_then(Value::as_str) {
+            self.0.set_length(number("steps"));
+            self.0.set_position(number("step"));
+            self.0.set_message(stage.to_owned());
+        } else if let Some(state) = update.get("state").and_then(Value::as_str) {
+            self.0.set_message(state.to_owned());
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Drop for Bar {

@@ -1,31 +1,36 @@
-//! The mathematics between a seed and a picture. Pure; knows only `ndarray`.
-#![allow(missing_docs)]
-#[derive(Debug)]
-pub struct Sampler {
-    pub name: &'static str,
-}
-impl PartialEq for Sampler {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-static EULER: Sampler = Sampler { name: "euler" };
-pub fn find_sampler(name: &str) -> Option<&'static Sampler> {
-    (name == "euler").then_some(&EULER)
-}
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    Model,
-    Karras,
-}
-impl Schedule {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Karras => "karras",
-        }
-    }
-    pub fn find(name: &str) -> Option<Self> {
-        [Self::Model, Self::Karras].into_iter().find(|s| s.name() == name)
-    }
-}
+//! The mathematics of sampling: noise, noise levels, the denoiser and the samplers. Functions of their arguments only.
+//!
+//! ```text
+//! SchedulerConfig + Sampler + Schedule + steps -> Levels
+//! Noise (a seed's random stream) -> latents at the first level
+//!   -> at each level: Predict (the U-Net, called through Denoise) -> clean latents -> one step on
+//!   -> latents at the last level
+//! ```
+//!
+//! The latents are variance-preserving throughout, alpha * clean + sigma * noise with alpha^2 + sigma^2 = 1, so the model
+//! takes them as they are and all samplers speak of the same [`NoiseLevel`]s. [`sample`] runs the whole. The reference is
+//! diffusers 0.35.2; `tests/golden/schedulers.py` made the runs that the tests here compare with.
+
+mod config;
+mod denoise;
+mod latents;
+mod levels;
+mod noise;
+mod sample;
+pub mod sampler;
+mod schedule;
+mod training;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod parity;
+
+pub use config::{Betas, ConfigError, SchedulerConfig};
+pub use denoise::{Both, Denoise, Guidance, Halt, Input, Pass, Predict, Prediction, WrongShape};
+pub use latents::Latents;
+pub use levels::{Levels, NoiseLevel};
+pub use noise::{Noise, TorchCpu};
+pub use sample::{Plan, sample};
+pub use sampler::{Options, SAMPLERS, Sampler};
+pub use schedule::{Schedule, ScheduleError, Spacing, levels};

@@ -2,6 +2,7 @@
 //!
 //! Plain data and parsing only: no input or output, no clock, no threads.
 
+pub mod command;
 pub mod generate;
 pub mod outcome;
 pub mod request;

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::outcome::{Code, Rejection};
 use super::rules::{Limits, ModelFacts, Rules};
 use super::units::{Count, Eta, GuidanceScale, Seed, Size, Steps, shown};
-use crate::diffusion::{Sampler, Schedule, find_sampler};
+use crate::diffusion::{Sampler, Schedule, sampler};
 
 /// A valid order for pictures. Two equal recipes give equal pixels.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl Recipe {
             negative_prompt: negative_prompt(fields.text("negative_prompt")?, &rules.limits)?,
             seed: seed(fields, fresh_seed)?,
             steps: steps(fields.whole("steps")?.unwrap_or(model.steps), &rules.limits)?,
-            sampler: sampler(fields.text("sampler")?, model)?,
+            sampler: chosen_sampler(fields.text("sampler")?, model)?,
             schedule: schedule(fields.text("schedule")?)?,
             eta: fields.real("eta")?,
             guidance_scale,
@@ -212,9 +212,9 @@ fn count(count: Option<Count>, limits: &Limits) -> Result<Count, Rejection> {
     Err(Rejection::field("count", format!("count must be at most {} here, got {}", limits.count, count.get())))
 }
 
-fn sampler(name: Option<String>, model: &ModelFacts) -> Result<&'static Sampler, Rejection> {
+fn chosen_sampler(name: Option<String>, model: &ModelFacts) -> Result<&'static Sampler, Rejection> {
     let Some(name) = name else { return Ok(model.sampler) };
-    find_sampler(&name).ok_or_else(|| {
+    sampler::find(&name).ok_or_else(|| {
         Rejection::of_field(Code::UnknownSampler, "sampler", format!("there is no sampler {}", shown(&name)))
     })
 }

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
+use super::generate::Made;
 use super::outcome::{Code, Rejection};
 use super::recipe::Recipe;
 use super::rules::Rules;
 use super::units::{Client, DeadlineMs, JobId, MaxBytes, Priority, Quality, Seed, Tags, shown};
-use crate::picture::Format;
+use crate::picture::{EncodeError, Encoded, Encoding, Format, encode};
 
 /// A valid request.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,6 +170,18 @@ impl Output {
         };
         fields.finish()?;
         Ok(output)
+    }
+
+    /// Encodes a picture as asked.
+    pub fn encode(&self, made: &Made, recipe: &Recipe) -> Result<Encoded, EncodeError> {
+        let parameters = self.metadata.then(|| recipe.parameters(made.seed));
+        let encoding = Encoding {
+            format: self.format,
+            quality: self.quality.get(),
+            max_bytes: self.max_bytes.map(MaxBytes::get),
+            parameters: parameters.as_deref(),
+        };
+        encode(&made.picture, &encoding)
     }
 
     /// Reads an `output` object by itself.

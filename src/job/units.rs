@@ -54,6 +54,12 @@ impl Seed {
     }
 }
 
+impl From<u32> for Seed {
+    fn from(value: u32) -> Self {
+        Self(u64::from(value))
+    }
+}
+
 impl From<DeadlineMs> for Duration {
     fn from(value: DeadlineMs) -> Self {
         Self::from_millis(u64::from(value.0))
@@ -137,6 +143,11 @@ impl fmt::Display for Size {
 pub struct JobId(String);
 
 impl JobId {
+    /// An id of 32 hexadecimal digits, from bytes that somebody drew at random.
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0

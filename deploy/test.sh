@@ -1,0 +1,14 @@
+#!/bin/sh
+# Sets up what is missing and runs all tests.
+#
+#   deploy/test.sh [arguments for cargo test]
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+. "$root/deploy/needs.sh"
+need_compiler
+need_pip
+need mosquitto mosquitto
+need mosquitto_pub mosquitto-clients
+"$root/deploy/onnxruntime.sh"
+cargo test --locked --manifest-path "$root/Cargo.toml" "$@"

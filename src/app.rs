@@ -1,0 +1,295 @@
+//! The composition root: builds the appliance from its configuration, supervises its threads, and drains it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use serde_json::{Map, Value};
+
+use crate::config::{Config, ConfigError, Fault};
+use crate::job::{Generate, ModelFacts, Output, Recipe, Rules};
+use crate::model::{LoadError, Options, Runtime};
+use crate::mqtt::{Courier, CourierError, Signal, link};
+use crate::pipeline::{Pipeline, Source};
+use crate::service::report::NodeFacts;
+use crate::service::worker::WorkerError;
+use crate::service::{Activity, Bell, Desk, Lifecycle, Notify, Pulse, Reporter, Store, StoreError, Worker};
+
+/// How often threads and the watchdog are looked after.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Why the appliance cannot work, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration asks for something that the models or the disk do not have.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A model, the accelerator or ONNX Runtime is missing or unfit.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The store cannot be opened, read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The worker gave up.
+    #[error("the worker gave up: {0}")]
+    Worker(#[from] WorkerError),
+    /// The conversation with the broker ended.
+    #[error("the conversation with the broker ended: {0}")]
+    Courier(#[from] CourierError),
+    /// A thread cannot be started or died without a word.
+    #[error("the {0} thread died")]
+    Thread(&'static str),
+}
+
+/// Loads the configured models onto the configured accelerator.
+pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
+    let sources = sources(config, file)?;
+    let runtime = Runtime::start(config.engine.library.as_deref())?;
+    let options = Options { accelerator: config.engine.accelerator, threads: config.engine.threads };
+    Ok(Pipeline::load(&runtime, options, &sources)?)
+}
+
+/// The model folders below `models.dir`, the default one first. Names come from this map, never from the network.
+fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
+    let fault = |path: &str, message: String| ConfigError {
+        file: file.to_owned(),
+        faults: vec![Fault { path: path.to_owned(), message }],
+    };
+    let dir = config.models.dir.display();
+    let entries = std::fs::read_dir(&config.models.dir)
+        .map_err(|error| fault("models.dir", format!("{dir} cannot be read: {error}")))?;
+    let mut found: BTreeMap<String, Source> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("model_index.json").is_file())
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some((name.clone(), Source { name, folder: entry.path() }))
+        })
+        .collect();
+    let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
+    let default = match (&config.models.default, found.len()) {
+        (Some(name), _) => found.remove(name).ok_or_else(|| {
+            fault("models.default", format!("there is no model {name:?} in {dir}, there is: {names}"))
+        })?,
+        (None, 0) => {
+            return Err(fault(
+                "models.dir",
+                format!("there is no model in {dir}, a model is a folder with model_index.json"),
+            ));
+        }
+        (None, 1) => return Ok(found.into_values().collect()),
+        (None, _) => return Err(fault("models.default", format!("must name one of the models in {dir}: {names}"))),
+    };
+    Ok(std::iter::once(default).chain(found.into_values()).collect())
+}
+
+/// What requests are held against. The operator's defaults pass the same door as requests.
+pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Rules, ConfigError> {
+    let rules = Rules {
+        limits: config.limits.clone(),
+        defaults: config.defaults.clone(),
+        shortcut_output: config.image.clone(),
+        models,
+    };
+    let probe = Map::from_iter([("prompt".to_owned(), Value::from("probe"))]);
+    let output = match config.defaults.get("output") {
+        Some(Value::Object(output)) => output.clone(),
+        _ => Map::new(),
+    };
+    Recipe::from_fields(probe, 0_u32.into(), &rules).and_then(|_| Output::from_fields(output)).map_err(
+        |rejection| {
+            let path = rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
+            ConfigError { file: file.to_owned(), faults: vec![Fault { path, message: rejection.message }] }
+        },
+    )?;
+    Ok(rules)
+}
+
+/// A running appliance.
+pub struct Appliance {
+    activity: Arc<Activity>,
+    bell: Arc<Bell>,
+    pulse: Arc<Pulse>,
+    signals: Sender<Signal>,
+    leaving: Arc<AtomicBool>,
+    worker: Option<JoinHandle<Result<(), WorkerError>>>,
+    courier: Option<JoinHandle<Result<(), CourierError>>>,
+}
+
+impl Appliance {
+    /// Opens the store, takes up what was left there, and starts the three threads.
+    pub fn start(config: &Config, rules: Rules, generator: Arc<dyn Generate>) -> Result<Self, AppError> {
+        let store = Arc::new(Store::open(&config.store, &boot_id())?);
+        let recovered = store.recover()?;
+        if recovered > 0 {
+            tracing::warn!(jobs = recovered, "jobs that were running when the process ended begin again");
+        }
+        let model = rules.models.first().map_or("", |model| &model.name);
+        let activity = Arc::new(Activity::new(store.count("boot")?, config.queue, model));
+        let open = store.open_jobs()?;
+        let (done, failed) = (store.counted("jobs_done")?, store.counted("jobs_failed")?);
+        activity.change(|now| {
+            (now.queue, now.jobs_done, now.jobs_failed, now.lifecycle) = (open, done, failed, Lifecycle::Ready);
+        });
+        let (signals, inbox) = mpsc::channel();
+        let parts = Parts {
+            config,
+            rules: Arc::new(rules),
+            store,
+            activity,
+            bell: Arc::new(Bell::default()),
+            pulse: Arc::new(Pulse::new()),
+            notify: notify(&signals),
+            signals,
+        };
+        parts.start(generator, inbox)
+    }
+
+    /// Looks after the threads and the watchdog until `stop` is set or a thread ends.
+    pub fn supervise(mut self, stop: &AtomicBool) -> Result<(), AppError> {
+        let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
+        tell_systemd(&[NotifyState::Ready]);
+        let mut fed = Instant::now();
+        while !stop.load(Ordering::Relaxed) && !self.has_ended() {
+            thread::sleep(TICK);
+            if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.pulse.is_alive() {
+                tell_systemd(&[NotifyState::Watchdog]);
+                fed = Instant::now();
+            }
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        self.drain()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.worker.as_ref().is_none_or(JoinHandle::is_finished)
+            || self.courier.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// The running job goes back to the store; what lies in the outbox is delivered as far as a few seconds allow.
+    fn drain(&mut self) -> Result<(), AppError> {
+        self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
+        self.bell.stop();
+        let worker = self.worker.take().map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
+        self.leaving.store(true, Ordering::Relaxed);
+        let _ = self.signals.send(Signal::Stop);
+        let courier = self.courier.take().map(|thread| thread.join().map_err(|_| AppError::Thread("courier")));
+        if let Some(ended) = worker {
+            ended??;
+        }
+        if let Some(ended) = courier {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
+/// What the three threads share.
+struct Parts<'a> {
+    config: &'a Config,
+    rules: Arc<Rules>,
+    store: Arc<Store>,
+    activity: Arc<Activity>,
+    bell: Arc<Bell>,
+    pulse: Arc<Pulse>,
+    notify: Notify,
+    signals: Sender<Signal>,
+}
+
+impl Parts<'_> {
+    fn start(self, generator: Arc<dyn Generate>, inbox: Receiver<Signal>) -> Result<Appliance, AppError> {
+        let worker = self.worker(generator);
+        let courier = self.courier();
+        let will = link::last_will(self.config.topics.availability());
+        let leaving = Arc::new(AtomicBool::new(false));
+        let (broker, signals, stopping) = (self.config.broker.clone(), self.signals.clone(), Arc::clone(&leaving));
+        spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping))?;
+        Ok(Appliance {
+            worker: Some(spawn("worker", move || worker.run())?),
+            courier: Some(spawn("courier", move || courier.run(&inbox))?),
+            activity: self.activity,
+            bell: self.bell,
+            pulse: self.pulse,
+            signals: self.signals,
+            leaving,
+        })
+    }
+
+    fn worker(&self, generator: Arc<dyn Generate>) -> Worker {
+        Worker {
+            store: Arc::clone(&self.store),
+            generator,
+            rules: Arc::clone(&self.rules),
+            reporter: Reporter::new(&self.config.node),
+            activity: Arc::clone(&self.activity),
+            pulse: Arc::clone(&self.pulse),
+            bell: Arc::clone(&self.bell),
+            notify: Arc::clone(&self.notify),
+            keep: self.config.keep,
+            job_time: self.config.job_time,
+        }
+    }
+
+    fn courier(&self) -> Courier {
+        let config = self.config;
+        let mut image = config.image.clone();
+        image.insert("retain".to_owned(), Value::from(config.retain_image));
+        Courier {
+            desk: Desk {
+                rules: Arc::clone(&self.rules),
+                queue: config.queue,
+                per_client: config.per_client,
+                log_prompts: config.log.prompts,
+                store: Arc::clone(&self.store),
+                reporter: Reporter::new(&config.node),
+                activity: Arc::clone(&self.activity),
+                bell: Arc::clone(&self.bell),
+                notify: Arc::clone(&self.notify),
+            },
+            topics: config.topics.clone(),
+            facts: NodeFacts {
+                accelerator: config.engine.accelerator.name().to_owned(),
+                queue: config.queue,
+                per_client: config.per_client,
+                packet_bytes: config.broker.max_packet as usize,
+                image: Value::Object(image),
+            },
+            shortcut: config.shortcut,
+            retain_image: config.retain_image,
+        }
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, AppError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|_| AppError::Thread(name))
+}
+
+/// Notices of the service become signals for the courier.
+fn notify(signals: &Sender<Signal>) -> Notify {
+    let signals = signals.clone();
+    Arc::new(move |notice| {
+        // Without a courier there is nobody to tell; supervision notices.
+        let _ = signals.send(Signal::Notice(notice));
+    })
+}
+
+/// Names this boot of the machine; without it no death of the process is held against a job.
+fn boot_id() -> String {
+    let unknown = || format!("unknown-{}", crate::service::desk::fresh_id().as_str());
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| unknown(), |id| id.trim().to_owned())
+}
+
+/// Outside systemd there is nobody to tell.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}

@@ -1,0 +1,83 @@
+//! The flags that say what to make; they carry the request's field names, so that `generate` and `send` mean the same.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::picture::Format;
+
+/// What to make, beside the prompt.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wishes {
+    /// What to keep away from
+    #[arg(long, value_name = "TEXT")]
+    negative_prompt: Option<String>,
+    /// How the prompt is read: plain
+    #[arg(long, value_name = "NAME")]
+    prompt_syntax: Option<String>,
+    /// Seed of the first picture; -1 draws one
+    #[arg(long, allow_negative_numbers = true)]
+    seed: Option<i64>,
+    /// Whose random numbers: cpu
+    #[arg(long, value_name = "NAME")]
+    seed_source: Option<String>,
+    /// Denoising steps, 1 to 150
+    #[arg(long)]
+    steps: Option<i64>,
+    /// Sampling algorithm
+    #[arg(long, value_name = "NAME")]
+    sampler: Option<String>,
+    /// Spacing of the noise levels
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Share of fresh noise in a step, 0 to 1
+    #[arg(long)]
+    eta: Option<f64>,
+    /// How much the prompt counts, 0 to 30
+    #[arg(long)]
+    guidance_scale: Option<f64>,
+    /// Width in pixels
+    #[arg(long)]
+    width: Option<i64>,
+    /// Height in pixels
+    #[arg(long)]
+    height: Option<i64>,
+    /// Number of pictures, 1 to 16
+    #[arg(long)]
+    count: Option<i64>,
+    /// File format [default: what the file's name says, else png]
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Write into the file how it was made
+    #[arg(long)]
+    metadata: bool,
+}
+
+impl Wishes {
+    /// As fields of a request; what is not given is left out.
+    pub(super) fn fields(&self, prompt: &str) -> Map<String, Value> {
+        let given = [
+            ("prompt", Some(json!(prompt))),
+            ("negative_prompt", self.negative_prompt.as_ref().map(|value| json!(value))),
+            ("prompt_syntax", self.prompt_syntax.as_ref().map(|value| json!(value))),
+            ("seed", self.seed.map(|value| json!(value))),
+            ("seed_source", self.seed_source.as_ref().map(|value| json!(value))),
+            ("steps", self.steps.map(|value| json!(value))),
+            ("sampler", self.sampler.as_ref().map(|value| json!(value))),
+            ("schedule", self.schedule.as_ref().map(|value| json!(value))),
+            ("eta", self.eta.map(|value| json!(value))),
+            ("guidance_scale", self.guidance_scale.map(|value| json!(value))),
+            ("width", self.width.map(|value| json!(value))),
+            ("height", self.height.map(|value| json!(value))),
+            ("count", self.count.map(|value| json!(value))),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// As the request's `output`: the format that was asked for, else the one that the file's name stands for.
+    pub(super) fn output(&self, file: &Path) -> Map<String, Value> {
+        let by_name = || file.extension().and_then(|end| end.to_str()).and_then(Format::of_extension);
+        let format = self.format.as_deref().or_else(|| by_name().map(Format::name)).unwrap_or("png");
+        Map::from_iter([("format".to_owned(), json!(format)), ("metadata".to_owned(), json!(self.metadata))])
+    }
+}

@@ -1,0 +1,174 @@
+//! Takes values out of TOML tables and gathers what is wrong with them, instead of stopping at the first fault.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+use toml::{Table, Value};
+
+use super::Fault;
+
+/// A file that is being read.
+pub(super) struct Reader {
+    table: Table,
+    folder: PathBuf,
+    faults: Vec<Fault>,
+}
+
+/// A table of the file that is being read; it has its default where a value is absent or faulty.
+pub(super) struct Section<'a> {
+    name: &'static str,
+    table: Table,
+    folder: &'a Path,
+    faults: &'a mut Vec<Fault>,
+}
+
+/// Tables of the contract that this version does not know yet.
+const LATER: [&str; 4] = ["pool", "home_assistant", "http", "thermal"];
+
+impl Reader {
+    pub(super) fn new(text: &str, folder: &Path) -> Self {
+        let (table, faults) = match text.parse::<Table>() {
+            Ok(table) => (table, Vec::new()),
+            Err(error) => {
+                let message = format!("not TOML: {}", error.to_string().trim_end().replace('\n', "\n    "));
+                (Table::new(), vec![Fault { path: String::new(), message }])
+            }
+        };
+        Self { table, folder: folder.to_owned(), faults }
+    }
+
+    pub(super) fn section(&mut self, name: &'static str) -> Section<'_> {
+        let table = match self.table.remove(name) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => {
+                let message = format!("must be a table, got {}", kind(&other));
+                self.faults.push(Fault { path: name.to_owned(), message });
+                Table::new()
+            }
+        };
+        Section { name, table, folder: &self.folder, faults: &mut self.faults }
+    }
+
+    /// Whatever table is left is a fault.
+    pub(super) fn finish(mut self) -> Vec<Fault> {
+        for path in self.table.keys() {
+            let message =
+                if LATER.contains(&path.as_str()) { "is not supported by this version" } else { "is not known" };
+            self.faults.push(Fault { path: path.clone(), message: message.to_owned() });
+        }
+        self.faults
+    }
+}
+
+impl Section<'_> {
+    pub(super) fn fault(&mut self, key: &str, message: String) {
+        let path = if key.is_empty() { self.name.to_owned() } else { format!("{}.{key}", self.name) };
+        self.faults.push(Fault { path, message });
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        match self.table.remove(key)? {
+            Value::String(text) => Some(text),
+            other => self.mismatch(key, "a text", &other),
+        }
+    }
+
+    pub(super) fn choice(&mut self, key: &str, choices: &[&str]) -> String {
+        let default = choices.first().copied().unwrap_or_default();
+        let text = self.text(key).unwrap_or_else(|| default.to_owned());
+        if choices.contains(&text.as_str()) {
+            return text;
+        }
+        self.fault(key, format!("must be one of {}, got {text:?}", choices.join(", ")));
+        default.to_owned()
+    }
+
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.table.remove(key) {
+            None => default,
+            Some(Value::Boolean(flag)) => flag,
+            Some(other) => self.mismatch(key, "true or false", &other).unwrap_or(default),
+        }
+    }
+
+    pub(super) fn number<T>(&mut self, key: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
+        match self.table.remove(key) {
+            None => default,
+            Some(Value::Integer(number)) => match T::try_from(number).ok().filter(|number| range.contains(number)) {
+                Some(number) => number,
+                None => {
+                    self.fault(key, format!("must be between {} and {}, got {number}", range.start(), range.end()));
+                    default
+                }
+            },
+            Some(other) => self.mismatch(key, "a whole number", &other).unwrap_or(default),
+        }
+    }
+
+    pub(super) fn duration(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
+        let Some(text) = self.text(key) else { return default };
+        match humantime::parse_duration(&text) {
+            Ok(duration) if duration >= least => return duration,
+            Ok(_) => self.fault(key, format!("must be at least {}, got {text:?}", humantime::format_duration(least))),
+            Err(_) => self.fault(key, format!("must be a duration such as 30s or 24h, got {text:?}")),
+        }
+        default
+    }
+
+    /// A path; a relative one is relative to the file's folder.
+    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(|text| self.folder.join(text))
+    }
+
+    /// The content of a file, without the line's end. It never stands in a message.
+    pub(super) fn secret(&mut self, key: &str) -> Option<String> {
+        let file = self.path(key)?;
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                self.fault(key, format!("{} cannot be read: {error}", file.display()));
+                None
+            }
+        }
+    }
+
+    /// Everything that nobody took, as JSON.
+    pub(super) fn rest(&mut self) -> Map<String, Json> {
+        let table = std::mem::take(&mut self.table);
+        match serde_json::to_value(&table) {
+            Ok(Json::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// Whatever key is left is a fault; `later` names keys that this version does not know yet.
+    pub(super) fn finish(mut self, later: &[&str]) {
+        for key in std::mem::take(&mut self.table).keys() {
+            let known = later.contains(&key.as_str());
+            self.fault(key, if known { "is not supported by this version" } else { "is not known" }.to_owned());
+        }
+    }
+
+    fn mismatch<T>(&mut self, key: &str, wanted: &str, came: &Value) -> Option<T> {
+        self.fault(key, format!("must be {wanted}, got {}", kind(came)));
+        None
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a fraction",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a time",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,86 @@
+//! Every fault is reported, each with its path.
+
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    let error = Config::parse(text, Path::new("/etc/diffused/diffused.toml")).unwrap_err();
+    error.faults.iter().map(Fault::to_string).collect()
+}
+
+#[test]
+fn an_empty_file_is_a_working_configuration() {
+    let config = Config::parse("", Path::new("/etc/diffused/diffused.toml")).unwrap();
+    assert_eq!((config.broker.host.as_str(), config.broker.port), ("127.0.0.1", 1883));
+    assert_eq!(config.broker.client_id, format!("diffused-{}", config.node));
+    assert_eq!(config.image.get("format"), Some(&Value::from("jpeg")));
+}
+
+#[test]
+fn all_faults_come_together_with_their_paths() {
+    let text = "
+        [node]
+        name = 'Jet 1'
+        [mqtt]
+        url = 'mqtts://broker'
+        keep_alive = '3 parsecs'
+        max_packet = 7
+        tls = { ca_file = 'ca.pem' }
+        [engine]
+        accelerator = 'npu'
+        [limits]
+        steps = 'many'
+        quue = 3
+        [image]
+        format = 'gif'
+        [pool]
+        [typo]
+    ";
+    let faults = faults(text);
+    let expected = [
+        "node: a node name must be",
+        "mqtt.url: only mqtt:// is supported",
+        "mqtt.keep_alive: must be a duration",
+        "mqtt.max_packet: must be between 1024",
+        "mqtt.tls: is not supported by this version",
+        "image: output.format must be",
+        "engine.accelerator: must be cpu",
+        "limits.steps: must be a whole number, got a text",
+        "limits.quue: is not known",
+        "pool: is not supported by this version",
+        "typo: is not known",
+    ];
+    for expected in expected {
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is missing in {faults:#?}");
+    }
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+}
+
+#[test]
+fn what_is_not_toml_says_where() {
+    assert!(faults("[node\nname = 1")[0].contains("line 1"));
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    let config = Config::parse("[store]\ndir = 'here'", Path::new("/etc/diffused/diffused.toml")).unwrap();
+    assert_eq!(config.store, Path::new("/etc/diffused/here"));
+}
+
+#[test]
+fn plain_text_beyond_this_machine_must_be_allowed() {
+    let error = address("mqtt://broker.lan:1883", false).unwrap_err();
+    assert!(error.contains("add allow_plaintext = true to [mqtt]"));
+    assert_eq!(address("mqtt://broker.lan", true), Ok(("broker.lan".to_owned(), 1883)));
+    assert_eq!(address("mqtt://[::1]:1884", false), Ok(("[::1]".to_owned(), 1884)));
+    assert!(address("mqtt://user:pass@127.0.0.1", true).is_err());
+}
+
+#[test]
+fn a_password_comes_from_a_file_and_never_stands_in_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), "hunter2\n").unwrap();
+    let text = "[mqtt]\nusername = 'jet'\npassword_file = 'password'";
+    let config = Config::parse(text, &folder.path().join("diffused.toml")).unwrap();
+    assert_eq!(config.broker.credentials, Some(("jet".to_owned(), "hunter2".to_owned())));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

@@ -1,0 +1,72 @@
+//! One acknowledgement at a time, in both directions.
+
+use std::collections::VecDeque;
+
+/// What the one unacknowledged message of ours is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Mail with this key in the outbox.
+    Mail(i64),
+    /// A retained topic.
+    Retained,
+    /// An answer that is not stored; the message it answers may be acknowledged now.
+    Answer(u64),
+}
+
+/// Incoming messages in the order they came: MQTT wants them acknowledged in that order.
+pub(super) struct Inbox<M> {
+    messages: VecDeque<(u64, M, bool)>,
+    next: u64,
+}
+
+impl<M> Inbox<M> {
+    pub(super) fn new() -> Self {
+        Self { messages: VecDeque::new(), next: 0 }
+    }
+
+    /// Notes a message and returns its ticket.
+    pub(super) fn note(&mut self, message: M) -> u64 {
+        self.next += 1;
+        self.messages.push_back((self.next, message, false));
+        self.next
+    }
+
+    /// The message with this ticket may be acknowledged. Returns all messages whose turn it is now.
+    pub(super) fn settle(&mut self, ticket: u64) -> Vec<M> {
+        if let Some(entry) = self.messages.iter_mut().find(|entry| entry.0 == ticket) {
+            entry.2 = true;
+        }
+        let mut ready = Vec::new();
+        while self.messages.front().is_some_and(|entry| entry.2) {
+            ready.extend(self.messages.pop_front().map(|entry| entry.1));
+        }
+        ready
+    }
+
+    /// A new connection: the broker sends again what was not acknowledged.
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_leave_in_the_order_of_arrival() {
+        let mut inbox = Inbox::new();
+        let (first, second) = (inbox.note('a'), inbox.note('b'));
+        assert_eq!(inbox.settle(second), []);
+        assert_eq!(inbox.settle(first), ['a', 'b']);
+    }
+
+    #[test]
+    fn tickets_of_a_lost_connection_mean_nothing_to_the_next() {
+        let mut inbox = Inbox::new();
+        let old = inbox.note('a');
+        inbox.clear();
+        inbox.note('a');
+        assert_eq!(inbox.settle(old), []);
+    }
+}

@@ -1,0 +1,373 @@
+//! Jobs from admission to their end.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::mail::{post_picture, post_status};
+use super::{Address, JobKey, State, Store, StoreError, from_millis, to_millis};
+use crate::job::units::{Client, JobId};
+use crate::job::{Origin, Request};
+use crate::picture::Encoded;
+
+/// A message with an id of its own is the same request as before if it came again within this time.
+const REDELIVERY: Duration = Duration::from_secs(300);
+
+/// What is to be admitted, and how much room there is.
+pub struct Admission<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// SHA-256 of the payload as it came.
+    pub hash: [u8; 32],
+    /// Correlation Data.
+    pub correlation: Option<&'a [u8]>,
+    /// Set for a redelivered message without an id: the same payload seen a short time ago is the same request.
+    pub redelivered: bool,
+    /// When it came.
+    pub time: SystemTime,
+    /// Open jobs that the queue holds.
+    pub queue: u64,
+    /// Open jobs that one client may have.
+    pub per_client: u64,
+}
+
+/// What became of an admission. Nothing was written unless it is `New` or `Again`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is in the queue.
+    New,
+    /// It was there before; its answer is in the outbox again.
+    Again,
+    /// The id was used for another content.
+    Conflict,
+    /// The queue holds this many jobs and takes no more.
+    QueueFull(u64),
+    /// The client has this many open jobs and may have no more.
+    ClientFull(u64),
+}
+
+/// A job whose turn it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queued {
+    /// Its key.
+    pub key: JobKey,
+    /// Whom it belongs to.
+    pub address: Address,
+    /// The request with every default written out.
+    pub request: String,
+    /// When it was accepted.
+    pub accepted: SystemTime,
+    /// How often it was started before.
+    pub attempts: u32,
+    /// How often the process died over it in this boot of the machine.
+    pub deaths: u32,
+    /// Whether its requester took it back while it ran.
+    pub cancelled: bool,
+}
+
+/// How a job ended.
+pub struct Finished<'a> {
+    /// Its final state.
+    pub state: State,
+    /// Its pictures, in order.
+    pub pictures: &'a [Encoded],
+    /// When.
+    pub time: SystemTime,
+}
+
+impl Store {
+    /// Admits a request: when this returns `New`, the request is on the disk and its `accepted` is in the outbox.
+    ///
+    /// `status` makes the status from its number and the number of jobs before this one.
+    pub fn admit(
+        &self,
+        admission: &Admission<'_>,
+        status: impl FnOnce(u64, u64) -> String,
+    ) -> Result<Accepted, StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        if let Some((key, same)) = known(&transaction, admission)? {
+            if same {
+                replay(&transaction, key)?;
+                transaction.commit()?;
+            }
+            return Ok(if same { Accepted::Again } else { Accepted::Conflict });
+        }
+        let waiting = open_jobs(&transaction, None)?;
+        if waiting >= admission.queue {
+            return Ok(Accepted::QueueFull(waiting));
+        }
+        let own = open_jobs(&transaction, Some(&admission.request.client))?;
+        if own >= admission.per_client {
+            return Ok(Accepted::ClientFull(own));
+        }
+        let body = status(1, waiting);
+        let key = insert(&transaction, admission, &body)?;
+        post_status(&transaction, key, &body)?;
+        transaction.commit()?;
+        Ok(Accepted::New)
+    }
+
+    /// The job whose turn it is: highest priority first, then the oldest.
+    pub fn next_job(&self) -> Result<Option<Queued>, StoreError> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT key, request, accepted, attempt, deaths, cancel, client, id, origin, correlation FROM job
+             WHERE state = 'queued' ORDER BY priority DESC, key LIMIT 1",
+        )?;
+        let job = statement.query_row([], |row| {
+            Ok(Queued {
+                key: JobKey(row.get(0)?),
+                request: row.get(1)?,
+                accepted: from_millis(row.get(2)?),
+                attempts: row.get(3)?,
+                deaths: row.get(4)?,
+                cancelled: row.get(5)?,
+                address: address(row, 6)?,
+            })
+        });
+        Ok(job.optional()?)
+    }
+
+    /// Work on a job begins: counted on the disk before it starts, so that a job that kills the process is found out.
+    /// Returns the number of the status.
+    pub fn begin(&self, key: JobKey, time: SystemTime, status: impl FnOnce(u64) -> String) -> Result<u64, StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        transaction.execute(
+            "UPDATE job SET state = 'running', attempt = attempt + 1, started = ?, boot = ? WHERE key = ?",
+            params![to_millis(time), self.boot, key.0],
+        )?;
+        let mut number = 0;
+        next_status(&transaction, key, |seq| {
+            number = seq;
+            status(seq)
+        })?;
+        transaction.commit()?;
+        Ok(number)
+    }
+
+    /// A job ended: its pictures and its last status are in the outbox when this returns.
+    pub fn finish(
+        &self,
+        key: JobKey,
+        end: &Finished<'_>,
+        status: impl FnOnce(u64) -> String,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for (k, picture) in (0..).zip(end.pictures) {
+            transaction.execute(
+                "INSERT INTO picture (job, k, format, bytes) VALUES (?, ?, ?, ?)",
+                params![key.0, k, picture.format.name(), picture.bytes],
+            )?;
+            post_picture(&transaction, key, k)?;
+        }
+        let body = next_status(&transaction, key, status)?;
+        transaction.execute(
+            "UPDATE job SET state = ?, finished = ?, answer = ? WHERE key = ?",
+            params![end.state.name(), to_millis(end.time), body, key.0],
+        )?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// A clean stop: the job goes back to the queue and the attempt does not count.
+    pub fn give_back(&self, key: JobKey) -> Result<(), StoreError> {
+        self.lock().execute("UPDATE job SET state = 'queued', attempt = attempt - 1 WHERE key = ?", [key.0])?;
+        Ok(())
+    }
+
+    /// After a start: jobs that were running when the process died go back to the queue.
+    ///
+    /// A death counts only within one boot of the machine: a power cut is not the job's fault.
+    pub fn recover(&self) -> Result<usize, StoreError> {
+        let recovered = self.lock().execute(
+            "UPDATE job SET state = 'queued', deaths = CASE WHEN boot = ? THEN deaths + 1 ELSE 0 END WHERE state = 'running'",
+            [&self.boot],
+        )?;
+        Ok(recovered)
+    }
+
+    /// Asks for the end of one job of a client, or of all of them. Queued jobs end here and now with `status`
+    /// (from their number); running ones are returned, for the worker to stop.
+    pub fn cancel(
+        &self,
+        client: &Client,
+        id: Option<&JobId>,
+        time: SystemTime,
+        status: impl Fn(&JobId, u64) -> String,
+    ) -> Result<(u64, Vec<JobKey>), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let open = open_jobs_of(&transaction, client, id)?;
+        let mut running = Vec::new();
+        for (key, id, state) in &open {
+            if *state == State::Running {
+                transaction.execute("UPDATE job SET cancel = 1 WHERE key = ?", [key.0])?;
+                running.push(*key);
+                continue;
+            }
+            let body = next_status(&transaction, *key, |seq| status(id, seq))?;
+            transaction.execute(
+                "UPDATE job SET state = 'cancelled', finished = ?, answer = ? WHERE key = ?",
+                params![to_millis(time), body, key.0],
+            )?;
+        }
+        transaction.commit()?;
+        Ok((open.len() as u64, running))
+    }
+
+    /// Number of jobs that wait or run.
+    pub fn open_jobs(&self) -> Result<u64, StoreError> {
+        Ok(self
+            .lock()
+            .query_row("SELECT count(*) FROM job WHERE state IN ('queued', 'running')", [], |row| row.get(0))?)
+    }
+
+    /// Forgets finished jobs that are older than `keep` and have no mail waiting; gives the space back.
+    pub fn forget(&self, now: SystemTime, keep: Duration) -> Result<usize, StoreError> {
+        let before = to_millis(now.checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH));
+        let connection = self.lock();
+        let forgotten = connection.execute(
+            "DELETE FROM job WHERE finished < ? AND NOT EXISTS (SELECT 1 FROM mail WHERE mail.job = job.key)",
+            [before],
+        )?;
+        if forgotten > 0 {
+            connection.execute_batch("PRAGMA incremental_vacuum")?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Adds one to a counter that lives as long as the store, and returns its new value.
+    pub fn count(&self, name: &str) -> Result<u64, StoreError> {
+        let value = self.lock().query_row(
+            "INSERT INTO fact (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+            [name],
+            |row| row.get(0),
+        )?;
+        Ok(value)
+    }
+
+    /// The value of such a counter.
+    pub fn counted(&self, name: &str) -> Result<u64, StoreError> {
+        let value =
+            self.lock().query_row("SELECT value FROM fact WHERE name = ?", [name], |row| row.get(0)).optional()?;
+        Ok(value.unwrap_or(0))
+    }
+}
+
+/// Reads an address from four columns that begin at `first`.
+pub(super) fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> {
+    let text: String = row.get(first)?;
+    let id: String = row.get(first + 1)?;
+    let origin: String = row.get(first + 2)?;
+    let unreadable =
+        |column| rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text);
+    let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
+    let client = match origin {
+        Origin::Shortcut => Client::shortcut(),
+        Origin::Request => Client::try_from(text.as_str()).map_err(|_| unreadable(first))?,
+    };
+    let id = JobId::try_from(id.as_str()).map_err(|_| unreadable(first + 1))?;
+    Ok(Address { client, id, origin, correlation: row.get(first + 3)? })
+}
+
+/// Numbers a job's next status and puts it into the outbox.
+pub(super) fn next_status(
+    transaction: &Transaction<'_>,
+    key: JobKey,
+    status: impl FnOnce(u64) -> String,
+) -> Result<String, StoreError> {
+    let seq =
+        transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
+    let body = status(seq);
+    post_status(transaction, key, &body)?;
+    Ok(body)
+}
+
+/// The job that this admission repeats, and whether its content is the same.
+fn known(transaction: &Transaction<'_>, admission: &Admission<'_>) -> Result<Option<(JobKey, bool)>, StoreError> {
+    let request = admission.request;
+    let by_id = transaction
+        .query_row(
+            "SELECT key, hash FROM job WHERE client = ? AND id = ?",
+            params![request.client.as_str(), request.id.as_str()],
+            |row| Ok((JobKey(row.get(0)?), row.get::<_, Vec<u8>>(1)? == admission.hash)),
+        )
+        .optional()?;
+    if by_id.is_some() || !admission.redelivered {
+        return Ok(by_id);
+    }
+    let since = to_millis(admission.time.checked_sub(REDELIVERY).unwrap_or(SystemTime::UNIX_EPOCH));
+    let by_hash = transaction
+        .query_row(
+            "SELECT key FROM job WHERE client = ? AND hash = ? AND accepted >= ? ORDER BY key DESC LIMIT 1",
+            params![request.client.as_str(), admission.hash, since],
+            |row| Ok((JobKey(row.get(0)?), true)),
+        )
+        .optional()?;
+    Ok(by_hash)
+}
+
+fn insert(transaction: &Transaction<'_>, admission: &Admission<'_>, answer: &str) -> Result<JobKey, StoreError> {
+    let request = admission.request;
+    transaction.execute(
+        "INSERT INTO job (client, id, origin, correlation, hash, request, accepted, priority, state, seq, answer)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 1, ?)",
+        params![
+            request.client.as_str(),
+            request.id.as_str(),
+            if request.origin == Origin::Shortcut { "shortcut" } else { "request" },
+            admission.correlation,
+            admission.hash,
+            request.to_json(),
+            to_millis(admission.time),
+            request.priority.get(),
+            answer,
+        ],
+    )?;
+    Ok(JobKey(transaction.last_insert_rowid()))
+}
+
+/// Puts the stored answer into the outbox again, unless the first one still waits there.
+fn replay(transaction: &Transaction<'_>, key: JobKey) -> Result<(), StoreError> {
+    let waits = transaction.query_row("SELECT EXISTS (SELECT 1 FROM mail WHERE job = ?)", [key.0], |row| row.get(0))?;
+    if waits {
+        return Ok(());
+    }
+    let answer: String = transaction.query_row("SELECT answer FROM job WHERE key = ?", [key.0], |row| row.get(0))?;
+    transaction.execute("INSERT INTO mail (job, k) SELECT job, k FROM picture WHERE job = ? ORDER BY k", [key.0])?;
+    let body = format!("{},\"replay\":true}}", answer.trim_end_matches('}'));
+    post_status(transaction, key, &body)
+}
+
+fn open_jobs(transaction: &Transaction<'_>, client: Option<&Client>) -> Result<u64, StoreError> {
+    let open = transaction.query_row(
+        "SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND (?1 IS NULL OR client = ?1)",
+        [client.map(Client::as_str)],
+        |row| row.get(0),
+    )?;
+    Ok(open)
+}
+
+fn open_jobs_of(
+    transaction: &Transaction<'_>,
+    client: &Client,
+    id: Option<&JobId>,
+) -> Result<Vec<(JobKey, JobId, State)>, StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT key, id, state FROM job WHERE state IN ('queued', 'running') AND client = ?1 AND (?2 IS NULL OR id = ?2)",
+    )?;
+    let rows = statement.query_map(params![client.as_str(), id.map(JobId::as_str)], |row| {
+        Ok((JobKey(row.get(0)?), row.get::<_, String>(1)?, State::find(&row.get::<_, String>(2)?)))
+    })?;
+    let mut open = Vec::new();
+    for row in rows {
+        let (key, id, state) = row?;
+        if let Ok(id) = JobId::try_from(id.as_str()) {
+            open.push((key, id, state));
+        }
+    }
+    Ok(open)
+}

@@ -1,0 +1,98 @@
+//! The outbox: what an accepted requester must still get. Removed only when the broker has acknowledged it.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::jobs::address;
+use super::{Address, JobKey, Store, StoreError};
+
+/// One message that waits to be delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    /// Its key in the outbox.
+    pub key: i64,
+    /// Whom it is for.
+    pub address: Address,
+    /// What it carries.
+    pub kind: MailKind,
+}
+
+/// What a message carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MailKind {
+    /// A status as JSON.
+    Status(String),
+    /// A picture.
+    Picture {
+        /// Its index within the request.
+        k: u8,
+        /// Name of its format.
+        format: String,
+        /// The encoded file.
+        bytes: Vec<u8>,
+    },
+}
+
+/// The oldest status goes first, unless a picture of its own job lies before it; then the oldest message.
+const NEXT: &str = "
+    SELECT mail.key, mail.k, mail.body, picture.format, picture.bytes, job.client, job.id, job.origin, job.correlation
+    FROM mail JOIN job ON job.key = mail.job LEFT JOIN picture ON picture.job = mail.job AND picture.k = mail.k
+    ORDER BY mail.k IS NOT NULL OR EXISTS (
+        SELECT 1 FROM mail AS before WHERE before.job = mail.job AND before.key < mail.key AND before.k IS NOT NULL
+    ), mail.key
+    LIMIT 1";
+
+impl Store {
+    /// The message to send next.
+    pub fn next_mail(&self) -> Result<Option<Mail>, StoreError> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(NEXT)?;
+        let mail = statement
+            .query_row([], |row| {
+                let kind = match row.get::<_, Option<u8>>(1)? {
+                    None => MailKind::Status(row.get(2)?),
+                    Some(k) => MailKind::Picture { k, format: row.get(3)?, bytes: row.get(4)? },
+                };
+                Ok(Mail { key: row.get(0)?, address: address(row, 5)?, kind })
+            })
+            .optional()?;
+        Ok(mail)
+    }
+
+    /// The broker has acknowledged a message.
+    pub fn delivered(&self, key: i64) -> Result<(), StoreError> {
+        self.lock().execute("DELETE FROM mail WHERE key = ?", [key])?;
+        Ok(())
+    }
+
+    /// A message cannot be sent at all: the job fails with `status` instead of its remaining pictures.
+    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(u64) -> String) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let job: Option<i64> =
+            transaction.query_row("SELECT job FROM mail WHERE key = ?", [key], |row| row.get(0)).optional()?;
+        if let Some(job) = job {
+            transaction.execute("DELETE FROM mail WHERE job = ?", [job])?;
+            let body = super::jobs::next_status(&transaction, JobKey(job), status)?;
+            transaction.execute("UPDATE job SET state = 'failed', answer = ? WHERE key = ?", params![body, job])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Number of messages that wait.
+    pub fn mail_waiting(&self) -> Result<u64, StoreError> {
+        Ok(self.lock().query_row("SELECT count(*) FROM mail", [], |row| row.get(0))?)
+    }
+}
+
+/// Puts a status into the outbox.
+pub(super) fn post_status(transaction: &Transaction<'_>, job: JobKey, body: &str) -> Result<(), StoreError> {
+    transaction.execute("INSERT INTO mail (job, body) VALUES (?, ?)", params![job.0, body])?;
+    Ok(())
+}
+
+/// Puts picture `k` into the outbox.
+pub(super) fn post_picture(transaction: &Transaction<'_>, job: JobKey, k: u8) -> Result<(), StoreError> {
+    transaction.execute("INSERT INTO mail (job, k) VALUES (?, ?)", params![job.0, k])?;
+    Ok(())
+}

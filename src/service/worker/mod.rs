@@ -1,0 +1,223 @@
+//! The worker: takes the next job from the store, has its pictures made, and puts the result into the store.
+
+mod bell;
+mod onlooker;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+pub use self::bell::Bell;
+use self::onlooker::Onlooker;
+use super::report::{Delivered, hex};
+use super::store::{Finished, Queued, State, StoreError};
+use super::{Activity, Lifecycle, Notice, Notify, Pulse, Reporter, Store};
+use crate::job::request::Arrival;
+use crate::job::{Code, Failure, Generate, Made, Rejection, Request, Rules, Stop};
+use crate::picture::Encoded;
+
+/// A request over which the process died this often in one boot of the machine is not tried again.
+const POISON: u32 = 2;
+/// After so many failed inferences in a row the fault lies with the appliance.
+const INFERENCE_FAULTS: u32 = 5;
+/// How often the store is swept while there is nothing to do.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Everything that the worker thread needs.
+pub struct Worker {
+    /// Where jobs come from and results go.
+    pub store: Arc<Store>,
+    /// Makes the pictures.
+    pub generator: Arc<dyn Generate>,
+    /// What requests are held against.
+    pub rules: Arc<Rules>,
+    /// Writes the statuses.
+    pub reporter: Reporter,
+    /// What goes on.
+    pub activity: Arc<Activity>,
+    /// Proof of life for the watchdog.
+    pub pulse: Arc<Pulse>,
+    /// Wakes and stops the worker.
+    pub bell: Arc<Bell>,
+    /// Tells the transport.
+    pub notify: Notify,
+    /// How long finished jobs are remembered.
+    pub keep: Duration,
+    /// How long a job may run.
+    pub job_time: Duration,
+}
+
+/// The pictures of a job with their encoded files, or why there are none.
+type Outcome = Result<(Vec<Made>, Vec<Encoded>), Failure>;
+
+/// Why the worker gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Inference fails again and again.
+    #[error("{INFERENCE_FAULTS} jobs in a row failed in the graphs, the last with: {0}")]
+    Inference(String),
+}
+
+impl Worker {
+    /// Works until the bell says stop.
+    pub fn run(&self) -> Result<(), WorkerError> {
+        let mut faults = 0;
+        while !self.bell.is_stopping() {
+            let Some(job) = self.store.next_job()? else {
+                self.store.forget(SystemTime::now(), self.keep)?;
+                self.bell.wait(SWEEP_EVERY);
+                continue;
+            };
+            match self.work(&job)? {
+                Some(failure) if failure.code == Code::Inference => faults += 1,
+                _ => faults = 0,
+            }
+            if faults >= INFERENCE_FAULTS {
+                return Err(WorkerError::Inference("see the log".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings one job to its end, or gives it back when the appliance stops.
+    fn work(&self, job: &Queued) -> Result<Option<Failure>, StoreError> {
+        let request = match self.reread(job) {
+            Ok(request) => request,
+            Err(rejection) => {
+                let failure = Failure::new(rejection.code, rejection.message);
+                self.fail(job, None, &failure)?;
+                return Ok(Some(failure));
+            }
+        };
+        let begun = Instant::now();
+        let outcome = match self.refuse(job, &request) {
+            Some(failure) => Err(failure),
+            None => self.make(job, &request)?,
+        };
+        self.pulse.rest();
+        let failure = match outcome {
+            Ok((made, encoded)) => {
+                self.succeed(job, &request, begun, &made, &encoded)?;
+                None
+            }
+            Err(failure) if failure.stop == Some(Stop::Shutdown) => {
+                self.store.give_back(job.key)?;
+                Some(failure)
+            }
+            Err(failure) => {
+                self.fail(job, Some(&request), &failure)?;
+                Some(failure)
+            }
+        };
+        self.bell.forget(job.key);
+        self.idle(failure.is_none().then(|| begun.elapsed()))?;
+        Ok(failure)
+    }
+
+    /// The stored request goes through the same door as when it came: a model may have gone since.
+    fn reread(&self, job: &Queued) -> Result<Request, Rejection> {
+        let arrival = Arrival {
+            client: job.address.client.clone(),
+            origin: job.address.origin,
+            payload: job.request.as_bytes(),
+            time: job.accepted,
+            correlation: None,
+            expiry: None,
+            fresh_id: job.address.id.clone(),
+            fresh_seed: 0_u32.into(),
+        };
+        Request::parse(&arrival, &self.rules).map_err(|refused| refused.rejection)
+    }
+
+    /// Reasons not to begin at all.
+    fn refuse(&self, job: &Queued, request: &Request) -> Option<Failure> {
+        if job.deaths >= POISON {
+            let message = format!("the process died {} times over this request", job.deaths);
+            return Some(Failure::new(Code::Poison, message));
+        }
+        if job.cancelled {
+            return Some(Failure::stopped(Stop::Cancelled));
+        }
+        request.deadline.filter(|deadline| *deadline <= SystemTime::now()).map(|_| Failure::stopped(Stop::Expired))
+    }
+
+    /// Counts the attempt, tells that work begins, and has the pictures made.
+    fn make(&self, job: &Queued, request: &Request) -> Result<Outcome, StoreError> {
+        let attempt = job.attempts + 1;
+        let seq = self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(request, seq, attempt))?;
+        (self.notify)(Notice::Mail);
+        let began = Instant::now();
+        self.activity.change(|now| (now.lifecycle, now.began) = (Lifecycle::Busy, Some(began)));
+        (self.notify)(Notice::State);
+        self.pulse.begin();
+        let onlooker =
+            Onlooker { worker: self, job, request, seq, give_up: began + self.job_time, told: Mutex::new(None) };
+        Ok(self.generator.generate(&request.recipe, &onlooker).and_then(|made| {
+            onlooker.publishing(made.len());
+            let encoded = made.iter().map(|made| encode(made, request)).collect::<Result<_, _>>()?;
+            Ok((made, encoded))
+        }))
+    }
+
+    fn succeed(
+        &self,
+        job: &Queued,
+        request: &Request,
+        begun: Instant,
+        made: &[Made],
+        encoded: &[Encoded],
+    ) -> Result<(), StoreError> {
+        let ran = begun.elapsed();
+        let whole = SystemTime::now().duration_since(job.accepted).unwrap_or(ran);
+        let pictures: Vec<Delivered<'_>> = made
+            .iter()
+            .zip(encoded)
+            .map(|(made, encoded)| Delivered { encoded, seed: made.seed, sha256: hex(&Sha256::digest(&encoded.bytes)) })
+            .collect();
+        let end = Finished { state: State::Done, pictures: encoded, time: SystemTime::now() };
+        self.store
+            .finish(job.key, &end, |seq| self.reporter.done(request, seq, whole.saturating_sub(ran), ran, &pictures))?;
+        self.store.count("jobs_done")?;
+        tracing::info!(job = job.address.id.as_str(), ms = ran.as_millis() as u64, pictures = made.len(), "job done");
+        Ok(())
+    }
+
+    fn fail(&self, job: &Queued, request: Option<&Request>, failure: &Failure) -> Result<(), StoreError> {
+        let state = State::of(failure.code);
+        let end = Finished { state, pictures: &[], time: SystemTime::now() };
+        self.store
+            .finish(job.key, &end, |seq| self.reporter.failed(state.name(), &job.address.id, seq, failure, request))?;
+        if state == State::Failed {
+            self.store.count("jobs_failed")?;
+        }
+        tracing::warn!(job = job.address.id.as_str(), code = %failure.code, error = failure.message, "job not done");
+        Ok(())
+    }
+
+    /// Between two jobs: what `state` shows is brought up to date.
+    fn idle(&self, ran: Option<Duration>) -> Result<(), StoreError> {
+        let (queue, done, failed) =
+            (self.store.open_jobs()?, self.store.counted("jobs_done")?, self.store.counted("jobs_failed")?);
+        self.activity.change(|now| {
+            now.queue = queue;
+            (now.jobs_done, now.jobs_failed) = (done, failed);
+            (now.progress, now.began) = (None, None);
+            now.last = ran.or(now.last);
+            if now.lifecycle == Lifecycle::Busy && queue == 0 {
+                now.lifecycle = Lifecycle::Ready;
+            }
+        });
+        (self.notify)(Notice::Mail);
+        (self.notify)(Notice::State);
+        Ok(())
+    }
+}
+
+fn encode(made: &Made, request: &Request) -> Result<Encoded, Failure> {
+    let encoded = request.output.encode(made, &request.recipe);
+    encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
+}
