@@ -35,7 +35,8 @@ fn passes(unet: &Unet) -> (Latents, Latents) {
 
 #[test]
 fn every_variant_of_a_unet_is_fed_what_it_declares() {
-    for graph in ["unet", "unet_legacy", "unet_batch_1", "unet_batch_3", "unet_f16", "unet_fixed_size"] {
+    for graph in ["unet", "unet_legacy", "unet_one_time", "unet_batch_1", "unet_batch_3", "unet_f16", "unet_fixed_size"]
+    {
         let (with, without) = passes(&unet(graph).unwrap());
         for picture in 0..2 {
             let (half, time) = (picture as f32 / 2.0, 0.125);

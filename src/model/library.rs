@@ -73,7 +73,8 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn of_this_process(setting: Option<&'a Path>) -> Self {
         let multiarch = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
-        let system = ["/usr/local/lib", "/usr/lib", &multiarch, "/opt/onnxruntime/lib"];
+        let system =
+            ["/usr/lib/diffused", "/usr/local/lib", "/usr/lib", &multiarch, "/usr/lib64", "/opt/onnxruntime/lib"];
         Self {
             setting,
             variable: env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()).map(PathBuf::from),

@@ -11,8 +11,6 @@ mod run;
 mod trace;
 
 #[cfg(test)]
-mod parity;
-#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use crate::job::{Code, Failure, Generate, Limits, Made, Recipe, Rules, Stage, St
 use crate::model::testing::{Miniature, Notes, runtime};
 use crate::model::{LoadError, Options};
 
-pub(super) fn rules(pipeline: &Pipeline) -> Rules {
+fn rules(pipeline: &Pipeline) -> Rules {
     Rules {
         limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
         defaults: Map::new(),
@@ -30,7 +30,7 @@ fn recipe(pipeline: &Pipeline, fields: Value) -> Recipe {
     let mut all = json!({"prompt": "ab c", "steps": 4, "seed": 5});
     all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let Value::Object(all) = all else { unreachable!() };
-    Recipe::from_fields(all, Seed::try_from(0).unwrap(), &rules(pipeline)).unwrap()
+    Recipe::from_fields(all, Seed::from(0), &rules(pipeline)).unwrap()
 }
 
 fn make(pipeline: &Pipeline, fields: Value) -> Vec<Made> {
