@@ -28,7 +28,9 @@ pub struct Runtime {
 impl Runtime {
     /// Finds and starts ONNX Runtime. Works once in a process: the library takes no second environment.
     pub fn start(setting: Option<&Path>) -> Result<Self, LoadError> {
-        let library = Places::of_this_process(setting).find()?;
+        let found = Places::of_this_process(setting).find()?;
+        // The loader looks for a bare name elsewhere than in the current folder.
+        let library = std::path::absolute(&found).unwrap_or(found);
         elf::check(&library).map_err(|reason| LoadError::BadLibrary { path: library.clone(), reason })?;
         // `ort::init()` would panic where this reports.
         let environment = ort::init_from(&library)
