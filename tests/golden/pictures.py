@@ -6,9 +6,11 @@ Needs torch, diffusers, transformers and onnx; last run with torch 2.15.0, diffu
 
 The torch weights are read back from the folder's own graphs. `cases.json` lists the requests in the words of the contract; for
 each there are the picture as PNG and a safetensors file with the token ids, the starting noise and the final latents.
+`graphs.sha256` tells from which graphs they were made.
 Guidance 0 means here that the prompt is ignored, so the reference runs with the negative prompt in its place and no guidance.
 """
 
+import hashlib
 import json
 import pathlib
 import shutil
@@ -110,7 +112,9 @@ def make(folder, parts, case, target):
         "noise": torch.randn(shape, generator=torch.Generator("cpu").manual_seed(case["seed"])),
         "latents": run(pipe, case, "latent"),
     }
-    save_file({name: value.contiguous() for name, value in tensors.items()}, target / f"{case['name']}.safetensors")
+    file = target / f"{case['name']}.safetensors"
+    save_file({name: value.contiguous() for name, value in tensors.items()}, file)
+    file.chmod(0o644)
     run(pipe, case, "pil")[0].save(target / f"{case['name']}.png", optimize=True)
 
 
@@ -126,6 +130,9 @@ def main():
     for case in chosen:
         make(folder, parts, case, target)
         print(case["name"], flush=True)
+    graphs = sorted(folder.glob("*/model.onnx"))
+    sums = [f"{hashlib.sha256(graph.read_bytes()).hexdigest()}  {graph.relative_to(folder)}\n" for graph in graphs]
+    (target / "graphs.sha256").write_text("".join(sums))
     lines = ",\n".join(json.dumps(case) for case in chosen)
     (target / "cases.json").write_text(f"[\n{lines}\n]\n")
 

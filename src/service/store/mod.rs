@@ -3,6 +3,7 @@
 //! One SQLite file in WAL mode with `synchronous=FULL`: when a method that writes returns, the write is on the disk
 //! (given a disk that does not lie about it). Every method is one transaction.
 
+mod admission;
 mod jobs;
 mod mail;
 mod schema;
@@ -16,7 +17,8 @@ use rusqlite::Connection;
 use crate::job::units::{Client, JobId};
 use crate::job::{Code, Origin};
 
-pub use jobs::{Accepted, Admission, Finished, Queued};
+pub use admission::{Accepted, Admission};
+pub use jobs::{Finished, Queued};
 pub use mail::{Mail, MailKind};
 
 /// The durable store. Its lock is held for one transaction at a time, never while waiting for anything else.

@@ -1,0 +1,163 @@
+//! Bad input gets the contract's code, the node stays up, and the next good request is served.
+
+use serde_json::{Value, json};
+
+use crate::support::broker::Mosquitto;
+use crate::support::fake::Painter;
+use crate::support::listener::Listener;
+use crate::support::node::Node;
+
+/// A request of client `esp32` that must be rejected: its payload and the expected code and field.
+struct Bad(&'static str, &'static [u8], &'static str, &'static str);
+
+const BAD: &[Bad] = &[
+    Bad("not JSON", br#"{"id":"x","prompt""#, "malformed", ""),
+    Bad("trailing bytes", br#"{"prompt":"x"} y"#, "malformed", ""),
+    Bad("a key twice", br#"{"prompt":"x","prompt":"y"}"#, "malformed", ""),
+    Bad("no UTF-8", b"\xff\xfea\0 cat", "malformed", ""),
+    Bad("UTF-16 JSON", b"{\0\"\0", "malformed", ""),
+    Bad("too deep", b"{\"prompt\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "malformed", ""),
+    Bad("infinite", br#"{"prompt":"x","guidance_scale":1e999}"#, "malformed", ""),
+    Bad("unknown key", br#"{"prompt":"x","stepz":3}"#, "invalid_field", "\"stepz\""),
+    Bad("foreign key", br#"{"prompt":"x","cfg_scale":3}"#, "invalid_field", "cfg_scale"),
+    Bad("no prompt", br#"{"seed":1}"#, "invalid_field", "prompt"),
+    Bad("blank prompt", b"   ", "invalid_field", "prompt"),
+    Bad("prompt of the wrong type", br#"{"prompt":7}"#, "invalid_field", "prompt"),
+    Bad("steps of the wrong type", br#"{"prompt":"x","steps":"20"}"#, "invalid_field", "steps"),
+    Bad("a fraction of a step", br#"{"prompt":"x","steps":2.5}"#, "invalid_field", "steps"),
+    Bad("no steps", br#"{"prompt":"x","steps":0}"#, "invalid_field", "steps"),
+    Bad("too many steps", br#"{"prompt":"x","steps":400}"#, "invalid_field", "steps"),
+    Bad("negative guidance", br#"{"prompt":"x","guidance_scale":-1}"#, "invalid_field", "guidance_scale"),
+    Bad("seed too large", br#"{"prompt":"x","seed":9007199254740992}"#, "invalid_field", "seed"),
+    Bad("seed -2", br#"{"prompt":"x","seed":-2}"#, "invalid_field", "seed"),
+    Bad("size not of eights", br#"{"prompt":"x","width":60}"#, "invalid_field", "width"),
+    Bad("negative size", br#"{"prompt":"x","height":-64}"#, "invalid_field", "height"),
+    Bad("too many pixels", br#"{"prompt":"x","width":8192,"height":8192}"#, "size_not_supported", "width"),
+    Bad("too many pictures", br#"{"prompt":"x","count":5}"#, "invalid_field", "count"),
+    Bad("short deadline", br#"{"prompt":"x","deadline_ms":10}"#, "invalid_field", "deadline_ms"),
+    Bad("no time", br#"{"prompt":"x","not_after":"tomorrow"}"#, "invalid_field", "not_after"),
+    Bad("output key", br#"{"prompt":"x","output":{"fromat":"png"}}"#, "invalid_field", "\"output.fromat\""),
+    Bad("output format", br#"{"prompt":"x","output":{"format":"gif"}}"#, "invalid_field", "output.format"),
+    Bad("later format", br#"{"prompt":"x","output":{"format":"mono"}}"#, "unsupported_mode", "output.format"),
+    Bad("id with a path", br#"{"id":"../x","prompt":"x"}"#, "invalid_field", "id"),
+    Bad("id is a topic word", br#"{"id":"reply","prompt":"x"}"#, "invalid_field", "id"),
+    Bad("version 2", br#"{"v":2,"prompt":"x"}"#, "unsupported_version", "v"),
+    Bad("model", br#"{"prompt":"x","model":"../../etc"}"#, "unknown_model", "model"),
+    Bad("sampler", br#"{"prompt":"x","sampler":"magic"}"#, "unknown_sampler", "sampler"),
+    Bad("schedule", br#"{"prompt":"x","schedule":"magic"}"#, "unknown_schedule", "schedule"),
+    Bad("init image", br#"{"prompt":"x","init_image":{"data":""}}"#, "unsupported_mode", "init_image"),
+    Bad("loras", br#"{"prompt":"x","loras":[]}"#, "unsupported_mode", "loras"),
+    Bad("preview", br#"{"prompt":"x","preview":{"every":1}}"#, "unsupported_mode", "preview"),
+    Bad("weights", br#"{"prompt":"x","prompt_syntax":"weighted"}"#, "unsupported_mode", "prompt_syntax"),
+    Bad("nine tags", br#"{"prompt":"x","tags":{"a":"","b":"","c":"","d":"","e":"","f":"","g":"","h":"","i":""}}"#, "invalid_field", "tags"),
+];
+
+#[test]
+fn every_kind_of_bad_request_gets_its_code_and_field() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let node = Node::online(&broker, Painter::default(), &listener);
+    for (index, Bad(what, payload, code, field)) in BAD.iter().enumerate() {
+        broker.publish("diffused/jet1/request/esp32", payload, &[]);
+        let rejected = nth_rejection(&listener, index);
+        assert_eq!(rejected["code"], json!(code), "{what}: {rejected}");
+        assert_eq!(rejected.get("field").and_then(Value::as_str).unwrap_or(""), *field, "{what}: {rejected}");
+        assert!(rejected["message"].as_str().unwrap().len() <= 160, "{what}");
+    }
+    assert_eq!(node.painter.begun(), 0);
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"good","prompt":"x"}"#, &[]);
+    listener.status("good", "done");
+}
+
+#[test]
+fn what_depends_on_the_message_itself_is_refused_too() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let lines = "[limits]\nrequest_bytes = 2000\nprompt_chars = 100";
+    let node = Node::with(&broker, Painter::default(), lines, tempfile::tempdir().unwrap());
+    listener.first_where("jet1/availability", |heard| heard.text() == "online");
+    let topic = "diffused/jet1/request/esp32";
+    broker.publish(topic, "x".repeat(2001), &[]);
+    assert_eq!(nth_rejection(&listener, 0)["code"], json!("payload_too_large"));
+    broker.publish(topic, "x".repeat(101), &[]);
+    assert_eq!(nth_rejection(&listener, 1)["code"], json!("prompt_too_long"));
+    broker.publish(topic, "x", &["-r"]);
+    let retained = nth_rejection(&listener, 2);
+    assert_eq!(retained["code"], json!("retained_request"));
+    assert!(retained["id"].as_str().unwrap().starts_with("invalid-"));
+    broker.publish(topic, "x", &["-D", "publish", "response-topic", "homeassistant/x"]);
+    assert_eq!(nth_rejection(&listener, 3)["code"], json!("reply_topic_denied"));
+    broker.publish(topic, "", &[]);
+    broker.publish("diffused/jet1/request/status", "x", &[]);
+    broker.publish(topic, r#"{"id":"good","prompt":"x"}"#, &[]);
+    listener.status("good", "done");
+    assert_eq!(node.painter.begun(), 1, "empty messages and clients that are topic words are ignored");
+}
+
+#[test]
+fn requests_at_any_quality_of_service_and_protocol_version_are_served() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    for (id, flags) in [("q0", ["-q", "0"]), ("q2", ["-q", "2"]), ("v311", ["-V", "mqttv311"])] {
+        broker.publish("diffused/jet1/request/esp32", format!(r#"{{"id":"{id}","prompt":"x"}}"#), &flags);
+        listener.status(id, "done");
+    }
+}
+
+#[test]
+fn correlation_data_and_message_expiry_stand_in_for_id_and_deadline() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::holding(), &listener);
+    let properties = ["-D", "publish", "correlation-data", "job-7", "-D", "publish", "message-expiry-interval", "1"];
+    broker.publish("diffused/jet1/request/esp32", "x", &properties);
+    assert_eq!(listener.status("job-7", "expired")["code"], json!("expired"));
+}
+
+#[test]
+fn commands_that_cannot_be_done_are_answered() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    let topic = "diffused/jet1/command/esp32";
+    broker.publish(topic, r#"{"id":"c1","command":"list","what":"jobs"}"#, &[]);
+    let answer = listener.first("reply/esp32/c1/answer").json();
+    assert_eq!((&answer["ok"], &answer["code"]), (&json!(false), &json!("unsupported_mode")));
+    broker.publish(topic, r#"{"id":"c2","command":"cancel","job":"nobody"}"#, &[]);
+    assert_eq!(listener.first("reply/esp32/c2/answer").json()["code"], json!("not_found"));
+    broker.publish(topic, "cancel!", &[]);
+    assert_eq!(listener.first("reply/esp32/command/answer").json()["code"], json!("malformed"));
+}
+
+#[test]
+fn a_picture_that_the_broker_would_not_take_fails_the_job_and_not_the_connection() {
+    let broker = Mosquitto::with("allow_anonymous true\nmax_packet_size 4000");
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    let topic = "diffused/jet1/request/esp32";
+    let large = json!({"id": "large", "prompt": "x", "width": 1024, "height": 1024, "output": {"format": "jpeg"}});
+    broker.publish(topic, large.to_string(), &[]);
+    assert_eq!(listener.status("large", "failed")["code"], json!("output_too_large"));
+    broker.publish(topic, r#"{"id":"small","prompt":"x"}"#, &[]);
+    listener.status("small", "done");
+    let online = listener.on("jet1/availability").len();
+    assert_eq!(online, 1, "the connection was never lost");
+}
+
+/// The rejections of client `esp32` in the order they came.
+fn nth_rejection(listener: &Listener, index: usize) -> Value {
+    let mut found = None;
+    crate::support::eventually(&format!("rejection {index}"), || {
+        let all: Vec<Value> = listener
+            .all()
+            .iter()
+            .filter(|heard| heard.topic.contains("/reply/esp32/") && heard.topic.ends_with("/status"))
+            .map(crate::support::listener::Heard::json)
+            .filter(|status| status["state"] == json!("rejected"))
+            .collect();
+        found = all.get(index).cloned();
+        found.is_some()
+    });
+    found.unwrap()
+}

@@ -1,0 +1,27 @@
+//! The one integration binary.
+//!
+//! | module | what belongs there |
+//! |---|---|
+//! | `architecture` | the floors of `src/` and the sizes of its files |
+//! | `service` | the service in this process, with a fake generator, against a real mosquitto |
+//! | `contract` | bad input, limits and the shapes of what goes out |
+//! | `durability` | brokers and services that are stopped, killed and started again |
+//! | `binary` | the built program: verbs, exit codes, signals, systemd |
+//! | `generate` | files, standard output and exit codes of `diffused generate` |
+//! | `picture` | the bundled model, end to end: what is in the picture |
+//! | `golden` | agreement with the reference implementation |
+//! | `support` | mosquitto, an independent listener, the fake generator |
+
+// A test binary has no outside: `pub` here only says that a module offers something to the others.
+#![allow(unreachable_pub)]
+
+mod support;
+
+mod architecture;
+mod binary;
+mod contract;
+mod durability;
+mod generate;
+mod golden;
+mod picture;
+mod service;

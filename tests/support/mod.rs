@@ -1,0 +1,21 @@
+//! What the tests share: a real broker, an independent listener, a service with a fake generator, the built program.
+
+pub mod broker;
+pub mod fake;
+pub mod listener;
+pub mod node;
+pub mod program;
+
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine; nothing waits this long unless something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `done` is true.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not happen within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

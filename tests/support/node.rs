@@ -1,0 +1,93 @@
+//! The service in this process, with the fake generator.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use diffused::app::{AppError, Appliance, rules};
+use diffused::config::Config;
+use diffused::diffusion::sampler;
+use diffused::job::ModelFacts;
+use diffused::job::units::{GuidanceScale, Size, Steps};
+use tempfile::TempDir;
+
+use super::broker::Mosquitto;
+use super::fake::Painter;
+use super::listener::Listener;
+
+/// A running service called `jet1`; stopped when dropped.
+pub struct Node {
+    pub painter: Arc<Painter>,
+    pub store: TempDir,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), AppError>>>,
+}
+
+impl Node {
+    pub fn start(broker: &Mosquitto, painter: Painter) -> Self {
+        Self::with(broker, painter, "", tempfile::tempdir().unwrap())
+    }
+
+    /// With more lines in its configuration, and a store that may have been used before.
+    pub fn with(broker: &Mosquitto, painter: Painter, lines: &str, store: TempDir) -> Self {
+        let text = format!(
+            "[node]\nname = 'jet1'\n[mqtt]\nurl = '{}'\n[store]\ndir = '{}'\n{lines}",
+            broker.url(),
+            store.path().display()
+        );
+        let file = Path::new("test.toml");
+        let config = Config::parse(&text, file).unwrap();
+        let painter = Arc::new(painter);
+        let rules = rules(&config, vec![facts()], file).unwrap();
+        let appliance = Appliance::start(&config, rules, Arc::clone(&painter) as _).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let thread = Some(std::thread::spawn(move || appliance.supervise(&flag)));
+        Self { painter, store, stop, thread }
+    }
+
+    /// As [`start`](Self::start), and waits until the listener heard that it is online.
+    pub fn online(broker: &Mosquitto, painter: Painter, listener: &Listener) -> Self {
+        let node = Self::start(broker, painter);
+        listener.first_where("jet1/availability", |heard| heard.text() == "online");
+        node
+    }
+
+    /// Stops it in good order and hands back its store.
+    pub fn stop(mut self) -> TempDir {
+        self.end();
+        std::mem::replace(&mut self.store, tempfile::tempdir().unwrap())
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap().unwrap();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+/// A model that counts words as tokens.
+fn facts() -> ModelFacts {
+    ModelFacts {
+        name: "flat".to_owned(),
+        family: "sd1",
+        size: Size::new(64, 64).unwrap(),
+        fixed_size: false,
+        steps: Steps::try_from(4).unwrap(),
+        guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
+        guidance: "cfg",
+        sampler: sampler::find("ddim").unwrap(),
+        tokens: 75,
+        count_tokens: Arc::new(|text| text.split_whitespace().count()),
+    }
+}
