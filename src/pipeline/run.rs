@@ -17,7 +17,7 @@ pub(super) fn pictures(
     watch: &dyn Watch,
     trace: &mut Trace,
 ) -> Result<Vec<Made>, Failure> {
-    let run = Run { model, recipe, watch, latent_size: latent_size(model, recipe)? };
+    let run = Run { model, recipe, watch };
     let texts = run.texts(trace)?;
     let picture = |k| {
         let latents = run.latents(&texts, k, trace)?;
@@ -31,8 +31,6 @@ struct Run<'a> {
     model: &'a Loaded,
     recipe: &'a Recipe,
     watch: &'a dyn Watch,
-    /// Channels, height and width of a picture's latents.
-    latent_size: [usize; 3],
 }
 
 /// Embeddings of the prompt and the negative prompt, each [1, tokens, width].
@@ -57,18 +55,17 @@ impl Run<'_> {
 
     /// The final latents of picture k, [1, channels, height, width].
     fn latents(&self, texts: &Texts, k: u8, trace: &mut Trace) -> Result<Latents, Failure> {
-        let plan = self.plan();
+        let (plan, shape) = (self.plan(), self.latent_shape());
         let mut noise = Noise::new(&[self.recipe.seed.plus(k).get()]);
         if trace.is_on() {
             // The sampler draws the same again as its first act.
-            trace.keep(&format!("{k}.noise"), noise.clone().draw(self.latent_size).view().into_dyn());
+            trace.keep(&format!("{k}.noise"), noise.clone().draw(shape).view().into_dyn());
         }
         let Texts { conditional, unconditional } = texts;
         let prompted = Prompted { unet: &self.model.unet, conditional, unconditional, watch: self.watch };
         let mut predict = Observed::new(prompted, self.watch, (usize::from(k), plan.steps), trace);
         let scheduler = &self.model.folder.scheduler;
-        let latents =
-            diffusion::sample(&mut predict, scheduler, &plan, self.latent_size, &mut noise).map_err(halted)?;
+        let latents = diffusion::sample(&mut predict, scheduler, &plan, shape, &mut noise).map_err(halted)?;
         trace.keep(&format!("{k}.latents"), latents.view().into_dyn());
         Ok(latents)
     }
@@ -84,6 +81,13 @@ impl Run<'_> {
             },
             eta: self.recipe.eta.map(|eta| eta.get()),
         }
+    }
+
+    /// The shape of a picture's latents, [channels, height, width].
+    fn latent_shape(&self) -> [usize; 3] {
+        let (folder, size) = (&self.model.folder, self.recipe.size);
+        let side = |pixels: u32| (pixels / folder.vae.downscale) as usize;
+        [folder.channels, side(size.height()), side(size.width())]
     }
 
     fn decoded(&self, latents: &Latents, k: u8) -> Result<Picture, Failure> {
@@ -105,18 +109,6 @@ impl Run<'_> {
         self.watch.progress(Progress { stage, step, steps, k: usize::from(k) });
         Ok(())
     }
-}
-
-/// The shape of a picture's latents, [channels, height, width].
-fn latent_size(model: &Loaded, recipe: &Recipe) -> Result<[usize; 3], Failure> {
-    let multiple = model.folder.multiple;
-    let (width, height) = (recipe.size.width(), recipe.size.height());
-    if width % multiple != 0 || height % multiple != 0 {
-        let message = format!("this model makes pictures with sides in multiples of {multiple}, got {}", recipe.size);
-        return Err(Failure::new(Code::SizeNotSupported, message));
-    }
-    let side = |pixels: u32| (pixels / model.folder.vae.downscale) as usize;
-    Ok([model.folder.channels, side(height), side(width)])
 }
 
 fn halted(Halt(error): Halt) -> Failure {

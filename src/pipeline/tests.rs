@@ -141,12 +141,18 @@ fn a_trace_holds_every_pass() {
 
 #[test]
 fn a_size_that_the_unet_cannot_halve_is_refused() {
+    let model = Miniature::new().set("unet/config.json", "block_out_channels", json!([1, 1, 1, 1, 1]));
+    let error = load(&model).err().unwrap().to_string();
+    assert!(
+        error.ends_with("diffused.json: width and height must be multiples of 16 for this U-Net, got 8x8"),
+        "{error}"
+    );
     let pipeline =
-        load(&Miniature::new().set("unet/config.json", "block_out_channels", json!([1, 1, 1, 1, 1]))).unwrap();
-    let failure = pipeline.generate(&recipe(&pipeline, json!({"width": 24, "height": 16})), &Notes::default());
-    let failure = failure.unwrap_err();
-    assert_eq!(failure.code, Code::SizeNotSupported);
-    assert_eq!(failure.message, "this model makes pictures with sides in multiples of 16, got 24x16");
+        load(&model.set("diffused.json", "width", 16.into()).set("diffused.json", "height", 16.into())).unwrap();
+    let Value::Object(fields) = json!({"prompt": "a", "width": 24}) else { unreachable!() };
+    let rejection = Recipe::from_fields(fields, Seed::from(0), &rules(&pipeline)).unwrap_err();
+    assert_eq!(rejection.code, Code::SizeNotSupported);
+    assert_eq!(rejection.message, "this model makes pictures with sides in multiples of 16, got 24x16");
 }
 
 #[test]
