@@ -1,14 +1,4 @@
 //! Finding and starting ONNX Runtime.
-//!
-//! The library is looked for in this order, and the first one found is taken:
-//!
-//! 1. the setting `engine.library` (or `--library`): a file, or a folder that holds `libonnxruntime.so`;
-//! 2. the environment variable `ORT_DYLIB_PATH`, likewise;
-//! 3. beside the executable: its own folder, `onnxruntime/` and `lib/` in it, then `onnxruntime/` in each folder above,
-//!    so that a build in a checkout finds what `deploy/onnxruntime.sh` brought;
-//! 4. the system's folders.
-//!
-//! A setting or variable that names nothing usable is an error; the search does not go on behind the operator's back.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -27,6 +17,17 @@ pub struct Runtime {
 
 impl Runtime {
     /// Finds and starts ONNX Runtime. Works once in a process: the library takes no second environment.
+    ///
+    /// The library is looked for in this order, and the first one found is taken:
+    ///
+    /// 1. `setting` (`engine.library` or `--library`): a file, or a folder that holds `libonnxruntime.so`;
+    /// 2. the environment variable `ORT_DYLIB_PATH`, likewise;
+    /// 3. beside the executable: its own folder, `onnxruntime/` and `lib/` in it, then `onnxruntime/` in each folder
+    ///    above, so that a build in a checkout finds what `deploy/onnxruntime.sh` brought;
+    /// 4. the system: `/usr/lib/diffused`, `/usr/local/lib`, `/usr/lib` and its folder for the machine, `/usr/lib64`,
+    ///    `/opt/onnxruntime/lib`.
+    ///
+    /// A setting or variable that names nothing usable is an error; the search does not go on behind the operator's back.
     pub fn start(setting: Option<&Path>) -> Result<Self, LoadError> {
         let found = Places::of_this_process(setting).find()?;
         // The loader looks for a bare name elsewhere than in the current folder.
@@ -85,7 +86,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The first library in the order of the module's documentation.
+    /// The first library in the order that [`Runtime::start`] tells.
     fn find(&self) -> Result<PathBuf, LoadError> {
         if let Some(given) = self.setting.or(self.variable.as_deref()) {
             return in_place(given).ok_or_else(|| LoadError::NoLibrary { places: vec![given.to_owned()] });
