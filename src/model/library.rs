@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn an_old_library_is_told_which_one_is_needed() {
+        let error = LoadDynamicError::BadVersion { version_str: "1.9.0".to_owned(), path: PathBuf::new() };
+        assert_eq!(sentence(&error), "must be ONNX Runtime 1.17 or newer, got 1.9.0");
+    }
+
+    #[test]
     fn a_text_and_a_library_for_another_machine_are_told_apart() {
         let root = folder(&["text.so", "foreign.so"]);
         fs::write(root.path().join("text.so"), "INPUT(libonnxruntime.so.1)").unwrap();
