@@ -7,6 +7,7 @@
 //! | `contract` | bad input, limits and the shapes of what goes out |
 //! | `durability` | brokers and services that are stopped, killed and started again |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
+//! | `generate` | files, standard output and exit codes of `diffused generate` |
 //! | `picture` | the bundled model, end to end: what is in the picture |
 //! | `golden` | agreement with the reference implementation |
 //! | `support` | mosquitto, an independent listener, the fake generator |
@@ -22,6 +23,7 @@ mod architecture;
 mod binary;
 mod contract;
 mod durability;
+mod generate;
 mod golden;
 mod picture;
 mod service;

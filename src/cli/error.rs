@@ -2,7 +2,7 @@
 
 use crate::app::AppError;
 use crate::config::ConfigError;
-use crate::job::{Code, Failure, Rejection};
+use crate::job::{Failure, Rejection};
 use crate::model::LoadError;
 use crate::service::worker::WorkerError;
 
@@ -62,10 +62,7 @@ impl From<Rejection> for CliError {
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        match failure.code {
-            Code::SizeNotSupported => Self::Usage(failure.message),
-            _ => Self::Internal(failure.message),
-        }
+        Self::Internal(failure.message)
     }
 }
 

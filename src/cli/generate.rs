@@ -55,6 +55,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     log::quiet();
     let output = Output::from_fields(args.wishes.output(&args.output))?;
     writable(&args.output)?;
+    args.trace.as_deref().map_or(Ok(()), writable)?;
     let pipeline = pipeline(args)?;
     let rules = rules(&pipeline);
     let recipe = Recipe::from_fields(args.wishes.fields(&args.prompt), fresh_seed(), &rules)?;

@@ -250,5 +250,8 @@ fn size(fields: &mut Fields, model: &ModelFacts, limits: &Limits) -> Result<Size
     if model.fixed_size && size != model.size {
         return refuse(format!("this model makes only {}, got {size}", model.size));
     }
+    if !size.width().is_multiple_of(model.multiple) || !size.height().is_multiple_of(model.multiple) {
+        return refuse(format!("this model makes pictures with sides in multiples of {}, got {size}", model.multiple));
+    }
     Ok(size)
 }

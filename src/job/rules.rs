@@ -49,6 +49,8 @@ pub struct ModelFacts {
     pub size: Size,
     /// Set when the graphs are fixed to that size.
     pub fixed_size: bool,
+    /// Both sides of its pictures are multiples of this many pixels.
+    pub multiple: u32,
     /// Default number of steps.
     pub steps: Steps,
     /// Default guidance scale.

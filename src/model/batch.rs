@@ -7,8 +7,9 @@ use super::error::PassError;
 use super::session::{Feed, Port};
 use crate::job::Watch;
 
-/// Runs `graph` on `batch` entries at once. All feeds have that many entries in their first dimension, except single numbers,
-/// which hold for all. Where the graph's batch is fixed, this takes several passes, the last one filled up.
+/// Runs `graph` on `batch` entries at once; all feeds have that many in their first dimension, or hold for all of them.
+///
+/// Where the first feed's port has a fixed batch, this takes several passes, the last one filled up.
 pub(super) fn run(
     graph: &Graph,
     batch: usize,
@@ -16,12 +17,12 @@ pub(super) fn run(
     output: &Port,
     watch: &dyn Watch,
 ) -> Result<ArrayD<f32>, PassError> {
-    let fixed = feeds.iter().find_map(|feed| feed.port.batch()).filter(|fixed| *fixed != batch && *fixed > 0);
+    let fixed = feeds.first().and_then(|feed| feed.port.batch()).filter(|fixed| *fixed != batch && *fixed > 0);
     let Some(fixed) = fixed else { return graph.run(feeds, &output.name, watch) };
     let mut parts = Vec::new();
     for from in (0..batch).step_by(fixed) {
-        let some = feeds.iter().map(|feed| Feed { port: feed.port.clone(), value: part(&feed.value, from, fixed) });
-        parts.push(graph.run(some.collect(), &output.name, watch)?);
+        let some = feeds.iter().map(|feed| part(feed, from, fixed)).collect();
+        parts.push(graph.run(some, &output.name, watch)?);
     }
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     let mut whole = concatenate(Axis(0), &views).map_err(|error| PassError::Failed(error.to_string()))?;
@@ -30,14 +31,15 @@ pub(super) fn run(
 }
 
 /// `count` entries beginning with `from`; the last one is repeated where there are not enough.
-fn part(value: &ArrayD<f32>, from: usize, count: usize) -> ArrayD<f32> {
-    match value.shape().first() {
-        None => value.clone(),
-        Some(&entries) => {
+fn part(feed: &Feed, from: usize, count: usize) -> Feed {
+    let value = match (feed.value.shape().first(), feed.port.batch()) {
+        (None | Some(0), _) | (Some(1), Some(1)) => feed.value.clone(),
+        (Some(&entries), _) => {
             let indices: Vec<usize> = (from..from + count).map(|index| index.min(entries - 1)).collect();
-            value.select(Axis(0), &indices)
+            feed.value.select(Axis(0), &indices)
         }
-    }
+    };
+    Feed { port: feed.port.clone(), value }
 }
 
 /// The same entries `times` times over, along the first dimension.

@@ -77,6 +77,7 @@ pub enum PassError {
 impl PassError {
     /// Sorts ONNX Runtime's sentence; it has no error code for a lack of memory.
     pub(super) fn of_runtime(sentence: String) -> Self {
+        let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
         let lower = sentence.to_lowercase();
         let memory = ["bad_alloc", "out of memory", "failed to allocate memory", "available memory"];
         match memory.iter().any(|sign| lower.contains(sign)) {

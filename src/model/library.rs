@@ -1,14 +1,4 @@
 //! Finding and starting ONNX Runtime.
-//!
-//! The library is looked for in this order, and the first one found is taken:
-//!
-//! 1. the setting `engine.library` (or `--library`): a file, or a folder that holds `libonnxruntime.so`;
-//! 2. the environment variable `ORT_DYLIB_PATH`, likewise;
-//! 3. beside the executable: its own folder, `onnxruntime/` and `lib/` in it, then `onnxruntime/` in each folder above,
-//!    so that a build in a checkout finds what `deploy/onnxruntime.sh` brought;
-//! 4. the system's folders.
-//!
-//! A setting or variable that names nothing usable is an error; the search does not go on behind the operator's back.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -27,8 +17,21 @@ pub struct Runtime {
 
 impl Runtime {
     /// Finds and starts ONNX Runtime. Works once in a process: the library takes no second environment.
+    ///
+    /// The library is looked for in this order, and the first one found is taken:
+    ///
+    /// 1. `setting` (`engine.library` or `--library`): a file, or a folder that holds `libonnxruntime.so`;
+    /// 2. the environment variable `ORT_DYLIB_PATH`, likewise;
+    /// 3. beside the executable: its own folder, `onnxruntime/` and `lib/` in it, then `onnxruntime/` in each folder
+    ///    above, so that a build in a checkout finds what `deploy/onnxruntime.sh` brought;
+    /// 4. the system: `/usr/lib/diffused`, `/usr/local/lib`, `/usr/lib` and its folder for the machine, `/usr/lib64`,
+    ///    `/opt/onnxruntime/lib`.
+    ///
+    /// A setting or variable that names nothing usable is an error; the search does not go on behind the operator's back.
     pub fn start(setting: Option<&Path>) -> Result<Self, LoadError> {
-        let library = Places::of_this_process(setting).find()?;
+        let found = Places::of_this_process(setting).find()?;
+        // The loader looks for a bare name elsewhere than in the current folder.
+        let library = std::path::absolute(&found).unwrap_or(found);
         elf::check(&library).map_err(|reason| LoadError::BadLibrary { path: library.clone(), reason })?;
         // `ort::init()` would panic where this reports.
         let environment = ort::init_from(&library)
@@ -73,7 +76,8 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn of_this_process(setting: Option<&'a Path>) -> Self {
         let multiarch = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
-        let system = ["/usr/local/lib", "/usr/lib", &multiarch, "/opt/onnxruntime/lib"];
+        let system =
+            ["/usr/lib/diffused", "/usr/local/lib", "/usr/lib", &multiarch, "/usr/lib64", "/opt/onnxruntime/lib"];
         Self {
             setting,
             variable: env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()).map(PathBuf::from),
@@ -82,7 +86,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The first library in the order of the module's documentation.
+    /// The first library in the order that [`Runtime::start`] tells.
     fn find(&self) -> Result<PathBuf, LoadError> {
         if let Some(given) = self.setting.or(self.variable.as_deref()) {
             return in_place(given).ok_or_else(|| LoadError::NoLibrary { places: vec![given.to_owned()] });
@@ -214,6 +218,12 @@ mod tests {
         let root = folder(&[]);
         let error = places(root.path()).find().unwrap_err().to_string();
         assert!(error.contains("usr/lib") && error.ends_with("run deploy/onnxruntime.sh or set engine.library"));
+    }
+
+    #[test]
+    fn an_old_library_is_told_which_one_is_needed() {
+        let error = LoadDynamicError::BadVersion { version_str: "1.9.0".to_owned(), path: PathBuf::new() };
+        assert_eq!(sentence(&error), "must be ONNX Runtime 1.17 or newer, got 1.9.0");
     }
 
     #[test]

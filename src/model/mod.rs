@@ -16,6 +16,11 @@ mod tokenizer;
 mod unet;
 mod vae;
 
+#[cfg(test)]
+mod graphs;
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use accelerator::Accelerator;
 pub use conditioning::{Embeddings, TextEncoder};
 pub use engine::Engine;

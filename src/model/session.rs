@@ -29,6 +29,9 @@ pub(super) struct Session(ort::session::Session);
 impl Session {
     /// Loads a graph and says what it declares.
     pub(super) fn open(runtime: &Runtime, file: &Path, options: Options) -> Result<(Self, Ports), LoadError> {
+        if !file.is_file() {
+            return Err(LoadError::folder(file, "the file is missing"));
+        }
         let refused = |error: ort::Error| LoadError::folder(file, format!("ONNX Runtime refuses it: {error}"));
         let accelerator = options.accelerator;
         let builder = ort::session::Session::builder(runtime.environment())

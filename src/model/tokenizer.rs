@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers, replace::ReplacePattern};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -93,8 +92,11 @@ fn two_files(vocabulary: &Path, merges: &Path) -> Result<BPE, AnyError> {
 
 /// The model inside a `tokenizer.json`. Only that is taken: the file's list of special tokens would let a prompt use them.
 fn one_file(file: &Path) -> Result<BPE, AnyError> {
-    let mut whole: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
-    Ok(serde_json::from_value(whole["model"].take())?)
+    #[derive(serde::Deserialize)]
+    struct Whole {
+        model: BPE,
+    }
+    Ok(serde_json::from_str::<Whole>(&std::fs::read_to_string(file)?)?.model)
 }
 
 fn build(pairs: BPE) -> Result<tokenizers::Tokenizer, AnyError> {
@@ -109,4 +111,91 @@ fn build(pairs: BPE) -> Result<tokenizers::Tokenizer, AnyError> {
     tokenizer
         .with_pre_tokenizer(Some(PreTokenizers::new(vec![pieces.into(), ByteLevel::new(false, true, true).into()])));
     Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use serde_json::{Value, json};
+
+    use super::super::testing::golden;
+    use super::*;
+
+    /// Where CLIP's own vocabulary is.
+    fn bundled() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shapes/tokenizer")
+    }
+
+    fn open(folder: &Path, pad: &str) -> Tokenizer {
+        Tokenizer::open(folder, &TokenizerFacts { pad: pad.to_owned(), length: 77 }).unwrap()
+    }
+
+    /// `tests/golden/tokens.py` made these.
+    fn agrees(tokenizer: &Tokenizer) {
+        let rows: Vec<Value> = serde_json::from_slice(&fs::read(golden("tokens.json")).unwrap()).unwrap();
+        for row in rows {
+            let (text, ids) = (row["text"].as_str().unwrap(), row["ids"].as_array().unwrap());
+            assert_eq!(json!(tokenizer.pieces(text)), row["ids"], "{text:?}");
+            assert_eq!(tokenizer.count(text), ids.len());
+        }
+    }
+
+    #[test]
+    fn difficult_prompts_have_the_ids_of_transformers() {
+        agrees(&open(&bundled(), END));
+    }
+
+    #[test]
+    fn a_single_file_gives_the_same_ids() {
+        let vocabulary: Value = serde_json::from_slice(&fs::read(bundled().join("vocab.json")).unwrap()).unwrap();
+        let merges = fs::read_to_string(bundled().join("merges.txt")).unwrap();
+        let merges: Vec<&str> = merges.lines().skip(1).filter(|line| !line.is_empty()).collect();
+        let whole = json!({
+            "added_tokens": [{"id": 49407, "content": END, "special": true}],
+            "model": {"type": "BPE", "unk_token": END, "end_of_word_suffix": "</w>", "vocab": vocabulary, "merges": merges},
+        });
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.json"), whole.to_string()).unwrap();
+        let tokenizer = open(folder.path(), END);
+        agrees(&tokenizer);
+        assert!(!tokenizer.pieces(END).contains(&49_407));
+    }
+
+    #[test]
+    fn a_text_stands_between_begin_and_end_and_is_padded() {
+        let ids = open(&bundled(), "!").encode("a cat");
+        assert_eq!(ids.len(), 77);
+        assert_eq!(ids[..6], [49_406, 320, 2368, 49_407, 0, 0]);
+        assert_eq!(open(&bundled(), END).encode("")[..3], [49_406, 49_407, 49_407]);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_off_before_the_end_token() {
+        let tokenizer = open(&bundled(), "!");
+        let ids = tokenizer.encode(&"cat ".repeat(100));
+        assert_eq!((ids.len(), ids[75], ids[76]), (77, 2368, 49_407));
+        assert_eq!((tokenizer.count(&"cat ".repeat(100)), tokenizer.room()), (100, 75));
+    }
+
+    #[test]
+    fn a_special_token_in_a_prompt_is_ordinary_text() {
+        let tokenizer = open(&bundled(), END);
+        for text in ["<|endoftext|>", "a<|STARTOFTEXT|>b", "<|startoftext|><|endoftext|>"] {
+            let ids = tokenizer.pieces(text);
+            assert!(ids.iter().all(|id| ![49_406, 49_407].contains(id)) && ids.len() > 2, "{text}: {ids:?}");
+        }
+    }
+
+    #[test]
+    fn faults_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let facts = TokenizerFacts { pad: "!".to_owned(), length: 77 };
+        let fault = || Tokenizer::open(folder.path(), &facts).unwrap_err().to_string();
+        assert!(fault().contains("vocab.json: it must be CLIP's vocabulary"), "{}", fault());
+        fs::write(folder.path().join("vocab.json"), r#"{"<|startoftext|>": 0, "<|endoftext|>": 1}"#).unwrap();
+        fs::write(folder.path().join("merges.txt"), "#version: 0.2\n").unwrap();
+        assert!(fault().ends_with("vocab.json: it must hold !"), "{}", fault());
+    }
 }

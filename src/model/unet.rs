@@ -53,11 +53,11 @@ impl Unet {
         watch: &dyn Watch,
     ) -> Result<Latents, PassError> {
         let entries = latents.len_of(Axis(0));
-        let timestep = match self.timestep.shape.len() {
-            0 => arr0(timestep as f32).into_dyn(),
-            _ => {
-                ArrayD::from_elem(vec![self.timestep.batch().map_or(entries, |one| one.min(entries))], timestep as f32)
-            }
+        let timestep = match (self.timestep.shape.len(), self.timestep.batch()) {
+            (0, _) => arr0(timestep as f32).into_dyn(),
+            // One for all entries, else one for each.
+            (_, Some(1)) => ArrayD::from_elem(vec![1], timestep as f32),
+            _ => ArrayD::from_elem(vec![entries], timestep as f32),
         };
         let feeds = vec![
             Feed { port: self.sample.clone(), value: latents },

@@ -34,8 +34,20 @@ impl Loaded {
             unet,
             folder,
         };
+        loaded.own_size()?;
         tracing::info!(model = source.name, family = loaded.folder.family.name(), "model loaded");
         Ok(loaded)
+    }
+
+    /// A model must be able to make the size that it names as its own.
+    fn own_size(&self) -> Result<(), LoadError> {
+        let (size, multiple) = (self.folder.defaults.size, self.folder.multiple);
+        let fits = size.width().is_multiple_of(multiple) && size.height().is_multiple_of(multiple);
+        if fits || self.fixed_size.is_some() {
+            return Ok(());
+        }
+        let reason = format!("width and height must be multiples of {multiple} for this U-Net, got {size}");
+        Err(fault(&self.folder, "diffused.json", reason))
     }
 
     pub(super) fn facts(&self) -> ModelFacts {
@@ -46,6 +58,8 @@ impl Loaded {
             family: self.folder.family.name(),
             size: self.fixed_size.unwrap_or(defaults.size),
             fixed_size: self.fixed_size.is_some(),
+            // A graph for one size only proves that it can have it.
+            multiple: if self.fixed_size.is_some() { 1 } else { self.folder.multiple },
             steps: defaults.steps,
             guidance_scale: defaults.guidance_scale,
             guidance: defaults.guidance.name(),

@@ -6,7 +6,6 @@ use super::loaded::Loaded;
 use super::observed::Observed;
 use super::trace::Trace;
 use crate::diffusion::{self, Guidance, Halt, Latents, Noise, Plan};
-use crate::job::units::Seed;
 use crate::job::{Code, Failure, Made, Progress, Recipe, Stage, Watch};
 use crate::model::{Embeddings, Guided, PassError, Prompted};
 use crate::picture::Picture;
@@ -18,17 +17,20 @@ pub(super) fn pictures(
     watch: &dyn Watch,
     trace: &mut Trace,
 ) -> Result<Vec<Made>, Failure> {
-    let latent_size = latent_size(model, recipe)?;
-    let steps = usize::from(recipe.steps.get());
-    begin(watch, Progress { stage: Stage::Text, step: 0, steps, k: 0 })?;
-    let texts = texts(model, recipe, watch, trace)?;
-    let picture = |k: u8| {
-        let seed = recipe.seed.plus(k);
-        let latents = latents(model, recipe, &texts, (k, seed), latent_size, watch, trace)?;
-        begin(watch, Progress { stage: Stage::Decode, step: steps, steps, k: usize::from(k) })?;
-        Ok(Made { picture: decoded(model, &latents, watch)?, seed })
+    let run = Run { model, recipe, watch };
+    let texts = run.texts(trace)?;
+    let picture = |k| {
+        let latents = run.latents(&texts, k, trace)?;
+        Ok(Made { picture: run.decoded(&latents, k)?, seed: recipe.seed.plus(k) })
     };
     (0..recipe.count.get()).map(picture).collect()
+}
+
+/// A recipe that is being made.
+struct Run<'a> {
+    model: &'a Loaded,
+    recipe: &'a Recipe,
+    watch: &'a dyn Watch,
 }
 
 /// Embeddings of the prompt and the negative prompt, each [1, tokens, width].
@@ -37,86 +39,75 @@ struct Texts {
     unconditional: Embeddings,
 }
 
-fn texts(model: &Loaded, recipe: &Recipe, watch: &dyn Watch, trace: &mut Trace) -> Result<Texts, Failure> {
-    let ids = [&recipe.prompt, &recipe.negative_prompt].map(|text| model.tokenizer.encode(text));
-    let both = model.text_encoder.encode(&ids, watch).map_err(failure)?;
-    let [conditional, unconditional] =
-        [0, 1].map(|text| both.slice_axis(Axis(0), Slice::from(text..text + 1)).to_owned());
-    for (name, ids, embeddings) in [("conditional", &ids[0], &conditional), ("unconditional", &ids[1], &unconditional)]
-    {
-        trace.keep_ids(&format!("tokens.{name}"), ids);
-        trace.keep(&format!("embeddings.{name}"), embeddings.view().into_dyn());
+impl Run<'_> {
+    fn texts(&self, trace: &mut Trace) -> Result<Texts, Failure> {
+        self.begin(Stage::Text, 0, 0)?;
+        let ids = [&self.recipe.prompt, &self.recipe.negative_prompt].map(|text| self.model.tokenizer.encode(text));
+        let both = self.model.text_encoder.encode(&ids, self.watch).map_err(failure)?;
+        let [conditional, unconditional] =
+            [0, 1].map(|text| both.slice_axis(Axis(0), Slice::from(text..text + 1)).to_owned());
+        trace.keep_ids("tokens.conditional", &ids[0]);
+        trace.keep_ids("tokens.unconditional", &ids[1]);
+        trace.keep("embeddings.conditional", conditional.view().into_dyn());
+        trace.keep("embeddings.unconditional", unconditional.view().into_dyn());
+        Ok(Texts { conditional, unconditional })
     }
-    Ok(Texts { conditional, unconditional })
-}
 
-/// The final latents of picture k, [1, channels, height, width].
-fn latents(
-    model: &Loaded,
-    recipe: &Recipe,
-    texts: &Texts,
-    (k, seed): (u8, Seed),
-    latent_size: [usize; 3],
-    watch: &dyn Watch,
-    trace: &mut Trace,
-) -> Result<Latents, Failure> {
-    let plan = plan(model, recipe);
-    let mut noise = Noise::new(&[seed.get()]);
-    if trace.is_on() {
-        // The sampler draws the same again as its first act.
-        trace.keep(&format!("{k}.noise"), noise.clone().draw(latent_size).view().into_dyn());
-    }
-    let prompted =
-        Prompted { unet: &model.unet, conditional: &texts.conditional, unconditional: &texts.unconditional, watch };
-    let mut predict = Observed::new(prompted, watch, (usize::from(k), plan.steps), trace);
-    let latents = diffusion::sample(&mut predict, &model.folder.scheduler, &plan, latent_size, &mut noise);
-    let latents = latents.map_err(halted)?;
-    trace.keep(&format!("{k}.latents"), latents.view().into_dyn());
-    Ok(latents)
-}
-
-fn plan(model: &Loaded, recipe: &Recipe) -> Plan {
-    Plan {
-        sampler: recipe.sampler,
-        schedule: recipe.schedule,
-        steps: usize::from(recipe.steps.get()),
-        guidance: match model.folder.defaults.guidance {
-            Guided::Cfg => Guidance::from_scale(recipe.guidance_scale.get()),
-            Guided::None => Guidance::None,
-        },
-        eta: recipe.eta.map(|eta| eta.get()),
-    }
-}
-
-fn decoded(model: &Loaded, latents: &Latents, watch: &dyn Watch) -> Result<Picture, Failure> {
-    let planes = model.decoder.decode(latents, watch).map_err(failure)?;
-    let (_, _, height, width) = planes.dim();
-    let values: Vec<f32> = planes.into_iter().collect();
-    // Neither side can be more than a request asks for, and that is far below 2^32.
-    Picture::from_planes(width as u32, height as u32, &values)
-        .map_err(|error| Failure::new(Code::Inference, format!("the decoder gave no picture: {error}")))
-}
-
-/// The shape of a picture's latents, [channels, height, width].
-fn latent_size(model: &Loaded, recipe: &Recipe) -> Result<[usize; 3], Failure> {
-    let multiple = model.folder.multiple;
-    let (width, height) = (recipe.size.width(), recipe.size.height());
-    if width % multiple != 0 || height % multiple != 0 {
-        let message = format!("this model makes pictures with sides in multiples of {multiple}, got {}", recipe.size);
-        return Err(Failure::new(Code::SizeNotSupported, message));
-    }
-    let side = |pixels: u32| (pixels / model.folder.vae.downscale) as usize;
-    Ok([model.folder.channels, side(height), side(width)])
-}
-
-/// A new stage begins, unless the work is to stop.
-fn begin(watch: &dyn Watch, progress: Progress) -> Result<(), Failure> {
-    match watch.stop() {
-        Some(stop) => Err(Failure::stopped(stop)),
-        None => {
-            watch.progress(progress);
-            Ok(())
+    /// The final latents of picture k, [1, channels, height, width].
+    fn latents(&self, texts: &Texts, k: u8, trace: &mut Trace) -> Result<Latents, Failure> {
+        let (plan, shape) = (self.plan(), self.latent_shape());
+        let mut noise = Noise::new(&[self.recipe.seed.plus(k).get()]);
+        if trace.is_on() {
+            // The sampler draws the same again as its first act.
+            trace.keep(&format!("{k}.noise"), noise.clone().draw(shape).view().into_dyn());
         }
+        let Texts { conditional, unconditional } = texts;
+        let prompted = Prompted { unet: &self.model.unet, conditional, unconditional, watch: self.watch };
+        let mut predict = Observed::new(prompted, self.watch, (usize::from(k), plan.steps), trace);
+        let scheduler = &self.model.folder.scheduler;
+        let latents = diffusion::sample(&mut predict, scheduler, &plan, shape, &mut noise).map_err(halted)?;
+        trace.keep(&format!("{k}.latents"), latents.view().into_dyn());
+        Ok(latents)
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            sampler: self.recipe.sampler,
+            schedule: self.recipe.schedule,
+            steps: usize::from(self.recipe.steps.get()),
+            guidance: match self.model.folder.defaults.guidance {
+                Guided::Cfg => Guidance::from_scale(self.recipe.guidance_scale.get()),
+                Guided::None => Guidance::None,
+            },
+            eta: self.recipe.eta.map(|eta| eta.get()),
+        }
+    }
+
+    /// The shape of a picture's latents, [channels, height, width].
+    fn latent_shape(&self) -> [usize; 3] {
+        let (folder, size) = (&self.model.folder, self.recipe.size);
+        let side = |pixels: u32| (pixels / folder.vae.downscale) as usize;
+        [folder.channels, side(size.height()), side(size.width())]
+    }
+
+    fn decoded(&self, latents: &Latents, k: u8) -> Result<Picture, Failure> {
+        self.begin(Stage::Decode, usize::from(self.recipe.steps.get()), k)?;
+        let planes = self.model.decoder.decode(latents, self.watch).map_err(failure)?;
+        let (_, _, height, width) = planes.dim();
+        let values: Vec<f32> = planes.into_iter().collect();
+        // Neither side can be more than a request asks for, and that is far below 2^32.
+        Picture::from_planes(width as u32, height as u32, &values)
+            .map_err(|error| Failure::new(Code::Inference, format!("the decoder gave no picture: {error}")))
+    }
+
+    /// A new stage begins, unless the work is to stop.
+    fn begin(&self, stage: Stage, step: usize, k: u8) -> Result<(), Failure> {
+        if let Some(stop) = self.watch.stop() {
+            return Err(Failure::stopped(stop));
+        }
+        let steps = usize::from(self.recipe.steps.get());
+        self.watch.progress(Progress { stage, step, steps, k: usize::from(k) });
+        Ok(())
     }
 }
 

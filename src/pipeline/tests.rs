@@ -1,1 +1,179 @@
+//! Tests of the pipeline on the model in miniature.
 
+use std::sync::atomic::Ordering;
+
+use safetensors::SafeTensors;
+use serde_json::{Map, Value, json};
+
+use super::{Pipeline, Source, Trace};
+use crate::job::units::Seed;
+use crate::job::{Code, Failure, Generate, Limits, Made, Recipe, Rules, Stage, Stop};
+use crate::model::testing::{Miniature, Notes, runtime};
+use crate::model::{LoadError, Options};
+
+fn rules(pipeline: &Pipeline) -> Rules {
+    Rules {
+        limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
+        defaults: Map::new(),
+        shortcut_output: Map::new(),
+        models: pipeline.facts(),
+    }
+}
+
+fn load(model: &Miniature) -> Result<Pipeline, LoadError> {
+    let source = Source { name: "mini".to_owned(), folder: model.path().to_owned() };
+    Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source])
+}
+
+/// A recipe of four steps with the given fields besides.
+fn recipe(pipeline: &Pipeline, fields: Value) -> Recipe {
+    let mut all = json!({"prompt": "ab c", "steps": 4, "seed": 5});
+    all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let Value::Object(all) = all else { unreachable!() };
+    Recipe::from_fields(all, Seed::from(0), &rules(pipeline)).unwrap()
+}
+
+fn make(pipeline: &Pipeline, fields: Value) -> Vec<Made> {
+    pipeline.generate(&recipe(pipeline, fields), &Notes::default()).unwrap()
+}
+
+#[test]
+fn picture_k_has_seed_plus_k_and_is_the_same_alone() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    let both = make(&pipeline, json!({"count": 2}));
+    assert_eq!(both.iter().map(|made| made.seed.get()).collect::<Vec<_>>(), [5, 6]);
+    assert_ne!(both[0].picture, both[1].picture);
+    assert_eq!(make(&pipeline, json!({"seed": 6}))[0], both[1]);
+    assert_eq!((both[0].picture.width(), both[0].picture.height()), (8, 8));
+}
+
+#[test]
+fn another_size_prompt_or_sampler_gives_another_picture() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    let plain = make(&pipeline, json!({}));
+    for other in [json!({"prompt": "z z z"}), json!({"negative_prompt": "z z"}), json!({"sampler": "euler"})] {
+        assert_ne!(make(&pipeline, other.clone())[0].picture, plain[0].picture, "{other}");
+    }
+    let wide = make(&pipeline, json!({"width": 24, "height": 16}));
+    assert_eq!((wide[0].picture.width(), wide[0].picture.height()), (24, 16));
+}
+
+#[test]
+fn every_variant_of_the_graphs_gives_the_same_picture() {
+    let plain = make(&load(&Miniature::new()).unwrap(), json!({}));
+    let legacy = Miniature::new()
+        .with("text_encoder", "text_encoder_i32")
+        .with("unet", "unet_legacy")
+        .with("vae_decoder", "decoder_tensorrt");
+    assert_eq!(make(&load(&legacy).unwrap(), json!({})), plain);
+    for graph in ["unet_batch_1", "unet_batch_3"] {
+        assert_eq!(make(&load(&Miniature::new().with("unet", graph)).unwrap(), json!({})), plain, "{graph}");
+    }
+}
+
+#[test]
+fn guidance_0_ignores_the_prompt_and_1_the_negative_prompt() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    let ignoring = |scale: f64| {
+        let fields = |prompt, negative| json!({"guidance_scale": scale, "prompt": prompt, "negative_prompt": negative});
+        let of = |prompt: &str, negative: &str| make(&pipeline, fields(prompt.to_owned(), negative.to_owned()));
+        (of("a", "b") == of("z z", "b"), of("a", "b") == of("a", "z z"))
+    };
+    assert_eq!(ignoring(0.0), (true, false));
+    assert_eq!(ignoring(1.0), (false, true));
+    assert_eq!(ignoring(7.5), (false, false));
+}
+
+#[test]
+fn a_model_without_guidance_makes_one_pass_a_step() {
+    let model = Miniature::new().set("diffused.json", "guidance", "none".into());
+    let pipeline = load(&model).unwrap();
+    assert_eq!(pipeline.facts()[0].guidance, "none");
+    let watch = Notes::default();
+    pipeline.generate(&recipe(&pipeline, json!({"guidance_scale": 7.5})), &watch).unwrap();
+    assert_eq!(watch.heartbeats.load(Ordering::Relaxed), 1 + 4 + 1);
+}
+
+#[test]
+fn progress_tells_every_stage_and_step_of_every_picture() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    let watch = Notes::default();
+    pipeline.generate(&recipe(&pipeline, json!({"count": 2})), &watch).unwrap();
+    let seen = watch.progress.into_inner().unwrap();
+    let seen: Vec<_> = seen.iter().map(|one| (one.stage, one.k, one.step)).collect();
+    let mut expected = vec![(Stage::Text, 0, 0)];
+    for k in 0..2 {
+        expected.extend((0..4).map(|step| (Stage::Denoise, k, step)));
+        expected.push((Stage::Decode, k, 4));
+    }
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn it_stops_before_the_next_step() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    for limit in 0..4 {
+        let watch = Notes { stop_after: Some(limit), ..Notes::default() };
+        let failure = pipeline.generate(&recipe(&pipeline, json!({})), &watch).unwrap_err();
+        assert_eq!(failure, Failure::stopped(Stop::Cancelled));
+        // A slow machine may be asked during a pass too, so there may be fewer steps.
+        assert!(watch.progress.into_inner().unwrap().len() <= limit);
+    }
+}
+
+#[test]
+fn a_trace_holds_every_pass() {
+    let pipeline = load(&Miniature::new()).unwrap();
+    let mut trace = Trace::on();
+    pipeline.trace(&recipe(&pipeline, json!({"count": 2})), &Notes::default(), &mut trace).unwrap();
+    let file = trace.to_safetensors().unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    assert_eq!(tensors.tensor("tokens.conditional").unwrap().shape(), [8]);
+    assert_eq!(tensors.tensor("embeddings.unconditional").unwrap().shape(), [1, 8, 1]);
+    for k in 0..2 {
+        // The first thing that the U-Net sees is the noise itself.
+        let of = |name: &str| tensors.tensor(&format!("{k}.{name}")).unwrap().data().to_vec();
+        assert_eq!(of("noise"), of("call.000.input"));
+        assert_ne!(of("call.003.conditional"), of("call.003.unconditional"));
+    }
+    assert!(tensors.tensor("0.call.004.input").is_err());
+}
+
+#[test]
+fn a_size_that_the_unet_cannot_halve_is_refused() {
+    let model = Miniature::new().set("unet/config.json", "block_out_channels", json!([1, 1, 1, 1, 1]));
+    let error = load(&model).err().unwrap().to_string();
+    assert!(
+        error.ends_with("diffused.json: width and height must be multiples of 16 for this U-Net, got 8x8"),
+        "{error}"
+    );
+    let pipeline =
+        load(&model.set("diffused.json", "width", 16.into()).set("diffused.json", "height", 16.into())).unwrap();
+    let Value::Object(fields) = json!({"prompt": "a", "width": 24}) else { unreachable!() };
+    let rejection = Recipe::from_fields(fields, Seed::from(0), &rules(&pipeline)).unwrap_err();
+    assert_eq!(rejection.code, Code::SizeNotSupported);
+    assert_eq!(rejection.message, "this model makes pictures with sides in multiples of 16, got 24x16");
+}
+
+#[test]
+fn a_graph_for_one_size_makes_that_the_only_one() {
+    let facts = load(&Miniature::new().with("unet", "unet_fixed_size")).unwrap().facts();
+    assert_eq!((facts[0].size.to_string().as_str(), facts[0].fixed_size), ("16x8", true));
+}
+
+#[test]
+fn tokens_are_counted_as_the_model_reads_them() {
+    let facts = load(&Miniature::new()).unwrap().facts();
+    assert_eq!(((facts[0].count_tokens)("ab c"), facts[0].tokens), (3, 6));
+}
+
+#[test]
+fn a_pass_that_fails_is_an_inference_failure() {
+    // The graph wants 8x16 latents, whatever the folder says.
+    let model = Miniature::new().with("unet", "unet_fixed_size");
+    let pipeline = load(&model).unwrap();
+    let mut recipe = recipe(&pipeline, json!({}));
+    recipe.size = crate::job::units::Size::new(8, 8).unwrap();
+    let failure = pipeline.generate(&recipe, &Notes::default()).unwrap_err();
+    assert_eq!((failure.code, failure.stop), (Code::Inference, None));
+}

@@ -9,10 +9,10 @@ use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 ///
 /// | name | shape | what |
 /// |---|---|---|
-/// | `tokens.conditional`, `tokens.unconditional` | [tokens] | ids, padding included |
-/// | `embeddings.conditional`, `embeddings.unconditional` | [1, tokens, width] | the text encoder's last hidden state |
-/// | `K.noise` | [1, channels, height, width] | the noise that picture K starts from, standard deviation 1 |
-/// | `K.call.NNN.input`, `K.call.NNN.timestep` | latents, [] | what the U-Net is given the NNNth time |
+/// | `tokens.conditional`, `tokens.unconditional` | `[tokens]` | ids, padding included |
+/// | `embeddings.conditional`, `embeddings.unconditional` | `[1, tokens, width]` | the text encoder's last hidden state |
+/// | `K.noise` | `[1, channels, height, width]` | the noise that picture K starts from, standard deviation 1 |
+/// | `K.call.NNN.input`, `K.call.NNN.timestep` | latents, `[]` | what the U-Net is given the NNNth time |
 /// | `K.call.NNN.conditional`, `K.call.NNN.unconditional` | latents | what it gives |
 /// | `K.latents` | latents | what the decoder is given, before the scaling factor |
 #[derive(Debug)]
