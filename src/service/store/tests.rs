@@ -22,6 +22,7 @@ fn parse(payload: &str) -> Request {
         family: "sd1",
         size: Size::new(64, 64).unwrap(),
         fixed_size: false,
+        multiple: 8,
         steps: Steps::try_from(4).unwrap(),
         guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
         guidance: "cfg",
