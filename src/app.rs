@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::config::{Config, ConfigError, Fault};
 use crate::job::{Generate, ModelFacts, Output, Recipe, Rules};
@@ -237,8 +237,7 @@ impl Parts<'_> {
 
     fn courier(&self) -> Courier {
         let config = self.config;
-        let mut image = config.image.clone();
-        image.insert("retain".to_owned(), Value::from(config.retain_image));
+        let told = |key: &str| config.image.get(key).cloned().unwrap_or_default();
         Courier {
             desk: Desk {
                 rules: Arc::clone(&self.rules),
@@ -257,7 +256,9 @@ impl Parts<'_> {
                 queue: config.queue,
                 per_client: config.per_client,
                 packet_bytes: config.broker.max_packet as usize,
-                image: Value::Object(image),
+                image: json!({
+                    "format": told("format"), "retain": config.retain_image, "max_bytes": told("max_bytes"),
+                }),
             },
             shortcut: config.shortcut,
             retain_image: config.retain_image,

@@ -92,7 +92,7 @@ impl From<AppError> for CliError {
         match error {
             AppError::Config(_) => Self::Config(sentence),
             // The service cannot work: 69, also for a model folder that is at fault.
-            AppError::Load(_) | AppError::Worker(WorkerError::Inference(_)) => Self::Unavailable(sentence),
+            AppError::Load(_) | AppError::Worker(WorkerError::Inference) => Self::Unavailable(sentence),
             AppError::Store(_) | AppError::Worker(WorkerError::Store(_)) | AppError::Courier(_) => Self::Io(sentence),
             AppError::Thread(_) => Self::Internal(sentence),
         }

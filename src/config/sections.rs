@@ -1,5 +1,6 @@
 //! One function a table of the file.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,7 +82,8 @@ pub fn address(url: &str, allow_plaintext: bool) -> Result<(String, u16), String
     if host.is_empty() || host.contains(['/', '@', '?']) {
         return Err(format!("must be a URL such as mqtt://127.0.0.1:1883 and carry no user name, got {url:?}"));
     }
-    let local = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    let local = host == "localhost" || address.is_some_and(|address| address.is_loopback());
     if !local && !allow_plaintext {
         return Err(format!(
             "{host} is not this machine and mqtt:// is not encrypted; to allow that add allow_plaintext = true to [mqtt]"

@@ -72,6 +72,7 @@ fn plain_text_beyond_this_machine_must_be_allowed() {
     assert!(error.contains("add allow_plaintext = true to [mqtt]"));
     assert_eq!(address("mqtt://broker.lan", true), Ok(("broker.lan".to_owned(), 1883)));
     assert_eq!(address("mqtt://[::1]:1884", false), Ok(("[::1]".to_owned(), 1884)));
+    assert!(address("mqtt://127.evil.example", false).is_err());
     assert!(address("mqtt://user:pass@127.0.0.1", true).is_err());
 }
 

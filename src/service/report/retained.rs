@@ -52,6 +52,7 @@ impl Reporter {
             .put("samplers", SAMPLERS.iter().map(|sampler| sampler.name).collect::<Vec<_>>())
             .put("schedules", Schedule::ALL.iter().map(|schedule| schedule.name()).collect::<Vec<_>>())
             .put("formats", Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>())
+            .put("adapters", json!({"lora": 0, "embedding": 0, "hypernetwork": 0}))
             .put("image", &facts.image)
             .put("limits", limits)
             .put("features", Vec::<String>::new())

@@ -21,7 +21,7 @@ use crate::picture::Encoded;
 const POISON: u32 = 2;
 /// After so many failed inferences in a row the fault lies with the appliance.
 const INFERENCE_FAULTS: u32 = 5;
-/// How often the store is swept while there is nothing to do.
+/// How often finished jobs that are old enough are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Everything that the worker thread needs.
@@ -58,17 +58,21 @@ pub enum WorkerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Inference fails again and again.
-    #[error("{INFERENCE_FAULTS} jobs in a row failed in the graphs, the last with: {0}")]
-    Inference(String),
+    #[error("{INFERENCE_FAULTS} jobs in a row failed in the graphs, see the log")]
+    Inference,
 }
 
 impl Worker {
     /// Works until the bell says stop.
     pub fn run(&self) -> Result<(), WorkerError> {
         let mut faults = 0;
+        let mut swept = None;
         while !self.bell.is_stopping() {
-            let Some(job) = self.store.next_job()? else {
+            if swept.is_none_or(|swept: Instant| swept.elapsed() >= SWEEP_EVERY) {
                 self.store.forget(SystemTime::now(), self.keep)?;
+                swept = Some(Instant::now());
+            }
+            let Some(job) = self.store.next_job()? else {
                 self.bell.wait(SWEEP_EVERY);
                 continue;
             };
@@ -77,7 +81,7 @@ impl Worker {
                 _ => faults = 0,
             }
             if faults >= INFERENCE_FAULTS {
-                return Err(WorkerError::Inference("see the log".to_owned()));
+                return Err(WorkerError::Inference);
             }
         }
         Ok(())
