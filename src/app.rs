@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sd_notify::NotifyState;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::config::{Config, ConfigError, Fault};
-use crate::job::{Generate, ModelFacts, Output, Recipe, Rules};
+use crate::job::request::Arrival;
+use crate::job::units::{Client, JobId};
+use crate::job::{Generate, ModelFacts, Origin, Request, Rules};
 use crate::model::{LoadError, Options, Runtime};
 use crate::mqtt::{Courier, CourierError, Signal, link};
 use crate::pipeline::{Pipeline, Source};
@@ -20,6 +22,8 @@ use crate::service::report::NodeFacts;
 use crate::service::worker::WorkerError;
 use crate::service::{Activity, Bell, Desk, Lifecycle, Notify, Pulse, Reporter, Store, StoreError, Worker};
 
+/// Signals that may wait for the courier; beyond that the network has to wait.
+const SIGNALS: usize = 256;
 /// How often threads and the watchdog are looked after.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -96,17 +100,21 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
         shortcut_output: config.image.clone(),
         models,
     };
-    let probe = Map::from_iter([("prompt".to_owned(), Value::from("probe"))]);
-    let output = match config.defaults.get("output") {
-        Some(Value::Object(output)) => output.clone(),
-        _ => Map::new(),
+    let probe = Arrival {
+        client: Client::shortcut(),
+        origin: Origin::Request,
+        payload: b"probe",
+        time: SystemTime::UNIX_EPOCH,
+        correlation: None,
+        expiry: None,
+        fresh_id: JobId::random([0; 16]),
+        fresh_seed: 0_u32.into(),
     };
-    Recipe::from_fields(probe, 0_u32.into(), &rules).and_then(|_| Output::from_fields(output)).map_err(
-        |rejection| {
-            let path = rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
-            ConfigError { file: file.to_owned(), faults: vec![Fault { path, message: rejection.message }] }
-        },
-    )?;
+    Request::parse(&probe, &rules).map_err(|refused| {
+        let path = refused.rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
+        let faults = vec![Fault { path, message: refused.rejection.message }];
+        ConfigError { file: file.to_owned(), faults }
+    })?;
     Ok(rules)
 }
 
@@ -115,8 +123,9 @@ pub struct Appliance {
     activity: Arc<Activity>,
     bell: Arc<Bell>,
     pulse: Arc<Pulse>,
-    signals: Sender<Signal>,
+    signals: SyncSender<Signal>,
     leaving: Arc<AtomicBool>,
+    link: JoinHandle<()>,
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     courier: Option<JoinHandle<Result<(), CourierError>>>,
 }
@@ -136,14 +145,14 @@ impl Appliance {
         activity.change(|now| {
             (now.queue, now.jobs_done, now.jobs_failed, now.lifecycle) = (open, done, failed, Lifecycle::Ready);
         });
-        let (signals, inbox) = mpsc::channel();
+        let (signals, inbox) = mpsc::sync_channel(SIGNALS);
         let parts = Parts {
             config,
             rules: Arc::new(rules),
             store,
             activity,
             bell: Arc::new(Bell::default()),
-            pulse: Arc::new(Pulse::new()),
+            pulse: Arc::new(Pulse::default()),
             notify: notify(&signals),
             signals,
         };
@@ -167,12 +176,14 @@ impl Appliance {
     }
 
     fn has_ended(&self) -> bool {
-        self.worker.as_ref().is_none_or(JoinHandle::is_finished)
+        self.link.is_finished()
+            || self.worker.as_ref().is_none_or(JoinHandle::is_finished)
             || self.courier.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// The running job goes back to the store; what lies in the outbox is delivered as far as a few seconds allow.
     fn drain(&mut self) -> Result<(), AppError> {
+        let deaf = self.link.is_finished();
         self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
         self.bell.stop();
         let worker = self.worker.take().map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
@@ -185,7 +196,7 @@ impl Appliance {
         if let Some(ended) = courier {
             ended??;
         }
-        Ok(())
+        if deaf { Err(AppError::Thread("link")) } else { Ok(()) }
     }
 }
 
@@ -198,7 +209,7 @@ struct Parts<'a> {
     bell: Arc<Bell>,
     pulse: Arc<Pulse>,
     notify: Notify,
-    signals: Sender<Signal>,
+    signals: SyncSender<Signal>,
 }
 
 impl Parts<'_> {
@@ -208,8 +219,8 @@ impl Parts<'_> {
         let will = link::last_will(self.config.topics.availability());
         let leaving = Arc::new(AtomicBool::new(false));
         let (broker, signals, stopping) = (self.config.broker.clone(), self.signals.clone(), Arc::clone(&leaving));
-        spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping))?;
         Ok(Appliance {
+            link: spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping))?,
             worker: Some(spawn("worker", move || worker.run())?),
             courier: Some(spawn("courier", move || courier.run(&inbox))?),
             activity: self.activity,
@@ -224,7 +235,7 @@ impl Parts<'_> {
         Worker {
             store: Arc::clone(&self.store),
             generator,
-            rules: Arc::clone(&self.rules),
+            rules: self.rules.for_stored(),
             reporter: Reporter::new(&self.config.node),
             activity: Arc::clone(&self.activity),
             pulse: Arc::clone(&self.pulse),
@@ -273,13 +284,11 @@ fn spawn<T: Send + 'static>(
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|_| AppError::Thread(name))
 }
 
-/// Notices of the service become signals for the courier.
-fn notify(signals: &Sender<Signal>) -> Notify {
+/// Notices of the service become signals for the courier, which gives notices itself and so must never wait for room.
+/// One that finds none is lost without harm: the courier looks at the outbox and the state with every signal.
+fn notify(signals: &SyncSender<Signal>) -> Notify {
     let signals = signals.clone();
-    Arc::new(move |notice| {
-        // Without a courier there is nobody to tell; supervision notices.
-        let _ = signals.send(Signal::Notice(notice));
-    })
+    Arc::new(move |notice| drop(signals.try_send(Signal::Notice(notice))))
 }
 
 /// Names this boot of the machine; without it no death of the process is held against a job.

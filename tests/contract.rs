@@ -73,11 +73,11 @@ fn every_kind_of_bad_request_gets_its_code_and_field() {
 fn what_depends_on_the_message_itself_is_refused_too() {
     let broker = Mosquitto::start();
     let listener = Listener::start(&broker);
-    let lines = "[limits]\nrequest_bytes = 2000\nprompt_chars = 100";
+    let lines = "[limits]\nrequest_bytes = 300\nprompt_chars = 100";
     let node = Node::with(&broker, Painter::default(), lines, tempfile::tempdir().unwrap());
     listener.first_where("jet1/availability", |heard| heard.text() == "online");
     let topic = "diffused/jet1/request/esp32";
-    broker.publish(topic, "x".repeat(2001), &[]);
+    broker.publish(topic, "x".repeat(301), &[]);
     assert_eq!(nth_rejection(&listener, 0)["code"], json!("payload_too_large"));
     broker.publish(topic, "x".repeat(101), &[]);
     assert_eq!(nth_rejection(&listener, 1)["code"], json!("prompt_too_long"));
@@ -131,18 +131,53 @@ fn commands_that_cannot_be_done_are_answered() {
 }
 
 #[test]
-fn a_picture_that_the_broker_would_not_take_fails_the_job_and_not_the_connection() {
-    let broker = Mosquitto::with("allow_anonymous true\nmax_packet_size 4000");
+fn a_picture_that_the_broker_would_not_take_is_made_smaller_or_fails_its_job_and_never_the_connection() {
+    let broker = Mosquitto::with("allow_anonymous true\nmax_packet_size 3000");
     let listener = Listener::start(&broker);
     let _node = Node::online(&broker, Painter::default(), &listener);
+    let ask = |id: &str, format: &str| {
+        let output = json!({"format": format});
+        let request = json!({"id": id, "prompt": "x", "width": 1024, "height": 1024, "output": output});
+        broker.publish("diffused/jet1/request/esp32", request.to_string(), &[]);
+    };
+    ask("lossless", "png");
+    assert_eq!(listener.status("lossless", "failed")["code"], json!("output_too_large"));
+    ask("lossy", "jpeg");
+    listener.status("lossy", "done");
+    assert!(listener.first("lossy/image/0").payload.len() < 3000);
+    assert_eq!(listener.on("jet1/availability").len(), 1, "the connection was never lost");
+}
+
+#[test]
+fn an_answer_that_the_broker_would_not_take_with_its_correlation_data_goes_without() {
+    let broker = Mosquitto::with("allow_anonymous true\nmax_packet_size 3000");
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    let long = "x".repeat(2850);
     let topic = "diffused/jet1/request/esp32";
-    let large = json!({"id": "large", "prompt": "x", "width": 1024, "height": 1024, "output": {"format": "jpeg"}});
-    broker.publish(topic, large.to_string(), &[]);
-    assert_eq!(listener.status("large", "failed")["code"], json!("output_too_large"));
-    broker.publish(topic, r#"{"id":"small","prompt":"x"}"#, &[]);
-    listener.status("small", "done");
-    let online = listener.on("jet1/availability").len();
-    assert_eq!(online, 1, "the connection was never lost");
+    let properties = ["-D", "publish", "correlation-data", &long];
+    broker.publish(topic, "{", &properties);
+    assert_eq!(nth_rejection(&listener, 0)["code"], json!("malformed"));
+    broker.publish(topic, r#"{"id":"a1","prompt":"x","progress":true}"#, &properties);
+    listener.status("a1", "done");
+    listener.first("a1/image/0");
+    assert_eq!(listener.on("jet1/availability").len(), 1, "the connection was never lost");
+}
+
+#[test]
+fn the_operators_defaults_hold_for_what_a_request_leaves_out() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let lines = "[defaults]\nwidth = 128\ndeadline_ms = 1500\n[defaults.output]\nformat = 'jpeg'";
+    let node = Node::with(&broker, Painter::holding(), lines, tempfile::tempdir().unwrap());
+    listener.first_where("jet1/availability", |heard| heard.text() == "online");
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a1","prompt":"x"}"#, &[]);
+    listener.status("a1", "expired");
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a2","prompt":"x","deadline_ms":60000}"#, &[]);
+    listener.status("a2", "started");
+    node.painter.let_go();
+    let image = listener.status("a2", "done")["images"][0].clone();
+    assert_eq!((&image["width"], &image["format"]), (&json!(128), &json!("jpeg")));
 }
 
 /// The rejections of client `esp32` in the order they came.

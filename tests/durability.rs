@@ -122,3 +122,18 @@ fn a_request_over_which_the_process_died_twice_is_given_up_and_the_next_one_is_s
     broker.publish("diffused/jet1/request/esp32", r#"{"id":"a2","prompt":"x","steps":2}"#, &[]);
     listener.status("a2", "done");
 }
+
+#[test]
+fn a_service_that_cannot_deliver_everything_before_it_stops_still_says_offline() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let node = Node::online(&broker, Painter::holding(), &listener);
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a1","prompt":"x"}"#, &[]);
+    listener.status("a1", "started");
+    broker.freeze();
+    let stopping = std::thread::spawn(move || node.stop());
+    std::thread::sleep(std::time::Duration::from_secs(8));
+    broker.thaw();
+    let _store = stopping.join().unwrap();
+    listener.first_where("jet1/availability", |heard| heard.text() == "offline");
+}

@@ -72,7 +72,7 @@ def main():
     options = options.parse_args()
     torch.manual_seed(0)
     os.makedirs(options.run, exist_ok=True)
-    pictures, _ = load_pictures(options.pictures)
+    pictures, _, _ = load_pictures(options.pictures)
     vae = new_autoencoder()
     training = Training(vae.parameters(), f"{options.run}/autoencoder.pt", options.steps, peak_rate=2e-3)
     while training.step < options.steps:

@@ -29,12 +29,17 @@ def colour_name(colour):
     return NAMES[number] if number >= 0 else None
 
 
+def background_of(picture):
+    """The usual colour along the border."""
+    border = np.concatenate([picture[:2].reshape(-1, 3), picture[-2:].reshape(-1, 3),
+                             picture[:, :2].reshape(-1, 3), picture[:, -2:].reshape(-1, 3)])
+    return np.median(border, 0)
+
+
 def one_object(picture):
     """Background colour, object colour, shape and radius; None for what cannot be told."""
     picture = picture.astype(float)
-    border = np.concatenate([picture[:2].reshape(-1, 3), picture[-2:].reshape(-1, 3),
-                             picture[:, :2].reshape(-1, 3), picture[:, -2:].reshape(-1, 3)])
-    background = np.median(border, 0)
+    background = background_of(picture)
     foreground = np.sqrt(((picture - background) ** 2).sum(-1)) > FOREGROUND
     if foreground.sum() < FEWEST_PIXELS:
         return dict(background=colour_name(background), colour=None, shape=None, radius=0)
@@ -101,3 +106,16 @@ def relation_holds(picture, first, second, relation):
     step_right, step_down = RELATIONS[relation]
     along, across = (right * step_right, down) if step_right else (down * step_down, right)
     return bool(along > 10 and along > abs(across))
+
+
+def halves(picture, relation):
+    """The picture twice with one half painted over: first the half where the first object belongs, then the other."""
+    step_right, step_down = RELATIONS[relation]
+    sideways = picture.swapaxes(0, 1) if step_right else picture
+    parts = []
+    for half in (slice(0, SIZE // 2), slice(SIZE // 2, SIZE)):
+        part = np.empty_like(sideways)
+        part[:] = background_of(picture)
+        part[half] = sideways[half]
+        parts.append(part.swapaxes(0, 1) if step_right else part)
+    return parts if step_right + step_down < 0 else parts[::-1]

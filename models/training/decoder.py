@@ -29,7 +29,7 @@ def main():
     options.add_argument("--steps", type=int, default=4000)
     options = options.parse_args()
     torch.manual_seed(1)
-    pictures, _ = load_pictures(options.pictures)
+    pictures, _, _ = load_pictures(options.pictures)
     latents = torch.load(f"{options.run}/latents.pt")
     means, deviations = latents["mean"], latents["deviation"]
     vae = AutoencoderKL.from_pretrained(f"{options.run}/vae", low_cpu_mem_usage=False)

@@ -1,6 +1,6 @@
 """Phase 2: trains the text encoder and the U-Net together to remove noise from the latents.
 
-    python denoiser.py PICTURES.npz RUN [--steps 12000]
+    python denoiser.py PICTURES.npz RUN [--steps 12500]
 
 Needs RUN/latents.pt and RUN/vae from autoencoder.py.
 The text encoder is trained on the few words that captions use; export.py widens it to CLIP's whole vocabulary.
@@ -18,7 +18,8 @@ from words import FILLERS, Words
 
 BATCH = 32
 WIDTH = 64  # of the text embedding
-SNR_CLIP = 1.0  # see weight_of
+SNR_CLIP, LATE_SNR_CLIP = 1.0, .25  # see weight_of
+LATE = 7000  # the step from which relations between two objects get most of the attention
 
 
 def new_text_encoder(words):
@@ -35,6 +36,21 @@ def new_unet():
         sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(64, 96),
         norm_num_groups=8, cross_attention_dim=WIDTH, attention_head_dim=4,
         down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2)
+
+
+def lesson(pairs, late):
+    """Which pictures the next step learns from, and how noisy they are.
+
+    One shape and its colours are learned soon, but which of two objects is on which side takes much longer.
+    So the late steps see pairs in two pictures of three, and more of the high noise at which the sides are decided.
+    """
+    chosen = torch.randint(VALIDATION, len(pairs), (BATCH,))
+    times = torch.randint(1000, (BATCH,))
+    if late:
+        of_two = VALIDATION + torch.nonzero(pairs[VALIDATION:]).flatten()
+        chosen = torch.where(torch.rand(BATCH) < .5, of_two[torch.randint(len(of_two), (BATCH,))], chosen)
+        times = torch.where(torch.rand(BATCH) < .5, torch.randint(600, 1000, (BATCH,)), times)
+    return chosen, times
 
 
 class Diffusion:
@@ -60,14 +76,14 @@ class Diffusion:
         words = self.text_encoder(input_ids=rows).last_hidden_state
         return (self.unet(noisy, times, words).sample - noise).pow(2).mean((1, 2, 3))
 
-    def weight_of(self, times):
-        """Min-SNR weighting; clipped at 1, because shapes and colours are decided where noise is high."""
-        return self.snr[times].clamp(max=SNR_CLIP) / self.snr[times]
+    def weight_of(self, times, late):
+        """Min-SNR weighting with a low clip, because shapes and places are decided where noise is high."""
+        return self.snr[times].clamp(max=LATE_SNR_CLIP if late else SNR_CLIP) / self.snr[times]
 
-    def loss(self, words, pictures):
-        chosen = torch.randint(VALIDATION, pictures, (BATCH,))
-        times = torch.randint(1000, (BATCH,))
-        return (self.error(self.latents(chosen), words.training_rows(chosen), times) * self.weight_of(times)).mean()
+    def loss(self, words, pairs, late):
+        chosen, times = lesson(pairs, late)
+        error = self.error(self.latents(chosen), words.training_rows(chosen), times)
+        return (error * self.weight_of(times, late)).mean()
 
     @torch.no_grad()
     def validate(self, words):
@@ -98,12 +114,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("pictures")
     options.add_argument("run")
-    options.add_argument("--steps", type=int, default=12000)
+    options.add_argument("--steps", type=int, default=12500)
     options = options.parse_args()
     torch.manual_seed(0)
     run = options.run
     write_tokenizer(f"{run}/tokenizer")
-    pictures, captions = load_pictures(options.pictures)
+    _, captions, pairs = load_pictures(options.pictures)
     words = Words(load_tokenizer(f"{run}/tokenizer"), captions)
     with open(f"{run}/vocabulary.json", "w") as file:
         json.dump(dict(tokens=words.vocabulary, fillers=FILLERS), file)
@@ -114,7 +130,7 @@ def main():
     training = Training([*unet.parameters(), *text_encoder.parameters()], f"{run}/denoiser.pt", options.steps,
                         peak_rate=1e-3, warm_up=200, average=.998, weight_decay=.01)
     while training.step < options.steps:
-        training.descend(diffusion.loss(words, len(pictures)))
+        training.descend(diffusion.loss(words, pairs, late=training.step >= LATE))
         if training.step % 500 == 0 or training.step == options.steps:
             training.save()
             training.swap()

@@ -129,12 +129,13 @@ def batch_of_pictures(job):
     from scenes import scene
     seed, count = job
     rnd = random.Random(seed)
-    pictures, captions = np.empty((count, SIZE, SIZE, 3), np.uint8), []
+    pictures, captions, pairs = np.empty((count, SIZE, SIZE, 3), np.uint8), [], []
     for index in range(count):
         draw = rnd.choices([one_object, two_objects, scene], weights=[52, 33, 15])[0]
         pictures[index], facts = draw(rnd)
         captions.append([caption(rnd, facts) for _ in range(4)])
-    return pictures, captions
+        pairs.append(facts["kind"] == "two")
+    return pictures, captions, pairs
 
 
 def main():
@@ -147,9 +148,8 @@ def main():
     jobs = [(options.seed * 100003 + start, min(1000, options.count - start)) for start in starts]
     with Pool() as pool:
         chunks = pool.map(batch_of_pictures, jobs, chunksize=1)
-    pictures = np.concatenate([pictures for pictures, _ in chunks])
-    captions = np.array([four for _, captions in chunks for four in captions])
-    np.savez(options.output + ".new.npz", pictures=pictures, captions=captions)
+    pictures, captions, pairs = (np.concatenate(part) for part in zip(*chunks))
+    np.savez(options.output + ".new.npz", pictures=pictures, captions=captions, pairs=pairs)
     os.replace(options.output + ".new.npz", options.output)
     print(f"{len(pictures)} pictures, {len(set(captions.ravel()))} different captions")
 

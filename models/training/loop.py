@@ -10,10 +10,10 @@ VALIDATION = 256  # the first pictures are never trained on
 
 
 def load_pictures(path):
-    """Pictures as bytes, channels first, and four captions each."""
+    """Pictures as bytes, channels first, four captions each, and which pictures show two objects."""
     stored = np.load(path)
     pictures = torch.from_numpy(stored["pictures"]).permute(0, 3, 1, 2).contiguous()
-    return pictures, stored["captions"]
+    return pictures, stored["captions"], torch.from_numpy(stored["pairs"])
 
 
 def to_floats(pictures):

@@ -7,49 +7,15 @@ The first rows and the last ones judge the checker itself: it must pass real dra
 drawings, pictures that are judged by other prompts, and pictures made without listening to the prompt.
 """
 import argparse
-import random
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 import checker
 import draw
-from captions import article
+from prompts import drawings, drawn_pairs, pair_prompts, pair_text, single_prompts, single_text
 from sample import Model
 from sheet import contact_sheet
-
-
-def single_prompts(count, seed):
-    """Random (shape, colour, background); about a third of them was never drawn in training."""
-    rnd = random.Random(seed)
-    wanted = []
-    while len(wanted) < count:
-        shape, colour, background = rnd.choice(draw.SHAPES), *rnd.sample(list(draw.COLOURS), 2)
-        wanted.append(dict(shape=shape, colour=colour, background=background))
-    return wanted
-
-
-def single_text(wanted, size=""):
-    thing = f"{size} {wanted['colour']} {wanted['shape']}".strip()
-    return f"{article(thing)} on {article(wanted['background'])} background"
-
-
-def pair_prompts(count, seed):
-    """Random pairs of shapes in two colours on a third."""
-    rnd = random.Random(seed)
-    return [dict(colours=rnd.sample(list(draw.COLOURS), 3), shapes=rnd.choices(draw.SHAPES, k=2),
-                 relation=rnd.choice(list(draw.RELATIONS))) for _ in range(count)]
-
-
-def pair_text(wanted):
-    first, second = (f"{colour} {shape}" for colour, shape in zip(wanted["colours"], wanted["shapes"]))
-    background = article(wanted["colours"][2])
-    return f"{article(first)} {wanted['relation']} {article(second)} on {background} background"
-
-
-def drawings(wanted, size=""):
-    rnd = random.Random(7)
-    return np.stack([draw.one_object(rnd, **facts, size=size, place="")[0] for facts in wanted])
 
 
 def blurred(pictures, radius):
@@ -116,18 +82,28 @@ def measure_sizes(model, wanted):
                   f"colours and shape {100 * all_three.mean():.1f} % of {len(wanted)}")
 
 
+def judge_pair(picture, wanted):
+    """Both colours on the right sides; both on the swapped sides; and each side with its colour and its shape."""
+    first, second, _ = wanted["colours"]
+    found = [checker.one_object(half) for half in checker.halves(picture, wanted["relation"])]
+    exact = all(side["colour"] == colour and side["shape"] == shape
+                for side, colour, shape in zip(found, wanted["colours"], wanted["shapes"]))
+    return [checker.relation_holds(picture, first, second, wanted["relation"]),
+            checker.relation_holds(picture, second, first, wanted["relation"]), exact]
+
+
 def measure_pairs(model, count):
-    """Two objects: both colours there, on the right sides."""
     wanted = pair_prompts(count, seed=23)
-    made = model.pictures([pair_text(facts) for facts in wanted], seed=2)
-    for name, judged in (("both colours there, on the right sides", wanted),
-                         ("control: judged by other prompts", wanted[1:] + wanted[:1])):
-        hits = [checker.relation_holds(picture, *facts["colours"][:2], facts["relation"])
-                for picture, facts in zip(made, judged)]
-        print(f"two objects, {name}: {100 * np.mean(hits):.1f} % of {count}")
-    swapped = [checker.relation_holds(picture, facts["colours"][1], facts["colours"][0], facts["relation"])
-               for picture, facts in zip(made, wanted)]
-    print(f"two objects, colours on the swapped sides: {100 * np.mean(swapped):.1f} %")
+    texts = [pair_text(facts) for facts in wanted]
+    made = model.pictures(texts, seed=2)
+    print("| two objects | pictures | colours on the right sides | on swapped sides | and both shapes right |")
+    print("|---|---|---|---|---|")
+    for name, pictures, judged in (
+            ("real drawings (checks the checker)", *drawn_pairs(count)),
+            ("**generated**", made, wanted),
+            ("control: judged by other prompts", made, wanted[1:] + wanted[:1]),
+            ("control: guidance 0", model.pictures(texts, 0, seed=2), wanted)):
+        report(name, np.array([judge_pair(picture, facts) for picture, facts in zip(pictures, judged)]))
 
 
 def main():

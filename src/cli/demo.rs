@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::generate::{say, writable};
 use super::{CliError, bundled, log, progress, run, send};
 use crate::app::{self, Appliance};
 use crate::config::Config;
@@ -40,6 +41,7 @@ pub struct Args {
 /// Makes `demo.png` in the current folder.
 pub fn run(args: &Args) -> Result<(), CliError> {
     log::quiet();
+    writable(Path::new(PICTURE))?;
     let stop = run::stop_on_signals()?;
     let listen = broker::start().map_err(|error| CliError::Internal(error.to_string()))?;
     let store = Scratch::new()?;
@@ -52,7 +54,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let stop = Arc::clone(&service_stop);
         thread::spawn(move || appliance.supervise(&stop))
     };
-    let asked = ask(&config, &args.prompt.join(" "));
+    let asked = ask(&config, &args.prompt.join(" "), &stop);
     if asked.is_ok() && args.keep_running {
         invite(listen);
         while !stop.load(Ordering::Relaxed) && !service.is_finished() {
@@ -91,7 +93,7 @@ fn config(listen: SocketAddr, store: &Path, library: Option<&Path>) -> Result<Co
 }
 
 /// One request, as any device would send it.
-fn ask(config: &Config, prompt: &str) -> Result<(), CliError> {
+fn ask(config: &Config, prompt: &str, stop: &AtomicBool) -> Result<(), CliError> {
     let requester = Requester {
         broker: Broker {
             host: config.broker.host.clone(),
@@ -105,12 +107,12 @@ fn ask(config: &Config, prompt: &str) -> Result<(), CliError> {
     let id = fresh_id();
     let request = json!({"id": id.as_str(), "prompt": prompt});
     let bar = progress::Remote::new();
-    let answer = requester.ask(&id, &request.to_string(), PATIENCE, |update| bar.show(update));
+    let answer = requester.ask(&id, &request.to_string(), PATIENCE, stop, |update| bar.show(update));
     drop(bar);
     let answer = answer?;
     send::save(&answer, Path::new(PICTURE))?;
     let place = std::path::absolute(PICTURE).unwrap_or_else(|_| PathBuf::from(PICTURE));
-    super::generate::say(&place.display())
+    say(&place.display())
 }
 
 /// The two lines to try next.

@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let run_ms = begun.elapsed().as_millis();
     for (k, one) in made.iter().enumerate() {
         let file = if made.len() > 1 { numbered(&args.output, k) } else { args.output.clone() };
-        let encoded = output.encode(one, &recipe).map_err(|error| CliError::Internal(error.to_string()))?;
+        let encoded = output.encode(one, &recipe, None).map_err(|error| CliError::Internal(error.to_string()))?;
         write(&file, &encoded.bytes)?;
         if args.json {
             say(&facts(&file, one.seed, &encoded, run_ms))?;
@@ -110,7 +110,7 @@ pub(super) fn numbered(file: &Path, k: usize) -> PathBuf {
 }
 
 /// Fails now rather than after minutes of work.
-fn writable(file: &Path) -> Result<(), CliError> {
+pub(super) fn writable(file: &Path) -> Result<(), CliError> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::generate::{numbered, write};
+use super::generate::{numbered, say, writable, write};
 use super::{CliError, log, progress};
 use crate::config;
 use crate::job::units::{Client, JobId};
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
     /// File that holds the password
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
     /// Seconds to wait for the picture
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
@@ -55,15 +55,17 @@ pub struct Args {
 /// Sends the request until it is accepted, and writes the pictures.
 pub fn run(args: &Args) -> Result<(), CliError> {
     log::quiet();
+    writable(&args.output)?;
     let requester = requester(args)?;
+    let stop = super::run::stop_on_signals()?;
     let id = fresh_id();
     let payload = payload(args, &id)?;
     let bar = progress::Remote::new();
-    let answer = requester.ask(&id, &payload, Duration::from_secs(args.timeout), |update| bar.show(update));
+    let answer = requester.ask(&id, &payload, Duration::from_secs(args.timeout), &stop, |update| bar.show(update));
     drop(bar);
     let answer = answer?;
     save(&answer, &args.output)?;
-    if args.json { super::generate::say(&answer.done) } else { Ok(()) }
+    if args.json { say(&answer.done) } else { Ok(()) }
 }
 
 /// Writes the pictures of an answer.
@@ -77,9 +79,9 @@ pub(super) fn save(answer: &Answer, output: &Path) -> Result<(), CliError> {
 
 fn requester(args: &Args) -> Result<Requester, CliError> {
     let usage = |message: String| CliError::Usage(message);
-    let (host, port) = config::address(&args.broker, args.allow_plaintext).map_err(usage)?;
-    let fresh = fresh_id();
-    let client = args.client.clone().unwrap_or_else(|| format!("send-{}", &fresh.as_str()[..8]));
+    let (host, port) = config::address(&args.broker, args.allow_plaintext, "give --allow-plaintext").map_err(usage)?;
+    let name = format!("send-{}", &fresh_id().as_str()[..8]);
+    let client = args.client.clone().unwrap_or_else(|| name.clone());
     let client = Client::try_from(client.as_str())?;
     let password = args.password_file.as_deref().map(|file| {
         let text = std::fs::read_to_string(file);
@@ -89,7 +91,8 @@ fn requester(args: &Args) -> Result<Requester, CliError> {
     let broker = Broker {
         host,
         port,
-        client_id: format!("diffused-{}", client.as_str()),
+        // Never the name of a node: two connections of one name throw each other off the broker.
+        client_id: format!("diffused-{name}"),
         credentials: args.username.clone().map(|name| (name, password.unwrap_or_default())),
         ..Broker::for_requester()
     };
@@ -111,7 +114,7 @@ impl From<AskError> for CliError {
     fn from(error: AskError) -> Self {
         let sentence = error.to_string();
         match error {
-            AskError::Timeout { .. } => Self::Timeout(sentence),
+            AskError::Timeout { .. } | AskError::Stopped => Self::Timeout(sentence),
             AskError::Denied(_) => Self::Denied(sentence),
             AskError::Refused { state, .. } if state == "rejected" => Self::Data(sentence),
             AskError::Refused { .. } => Self::Internal(sentence),

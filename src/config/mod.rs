@@ -15,6 +15,9 @@ use crate::job::Limits;
 use crate::model::Accelerator;
 use crate::mqtt::{Broker, Topics};
 
+/// What a packet needs beside its payload, generously.
+const PACKET_HEAD: usize = 1024;
+
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -141,7 +144,13 @@ impl Config {
         let defaults = sections::defaults(&mut reader);
         let (store, keep) = sections::store(&mut reader);
         let log = sections::log(&mut reader);
-        let faults = reader.finish();
+        let mut faults = reader.finish();
+        if limits.request_bytes + PACKET_HEAD > broker.max_packet as usize {
+            // The broker would drop such requests without a word.
+            let message =
+                format!("must leave room for {PACKET_HEAD} bytes within mqtt.max_packet = {}", broker.max_packet);
+            faults.push(Fault { path: "limits.request_bytes".to_owned(), message });
+        }
         match topics {
             Some(topics) if faults.is_empty() => Ok(Self {
                 node,

@@ -34,7 +34,7 @@ pub(super) fn broker(reader: &mut Reader, node: &str) -> Broker {
     let mut section = reader.section("mqtt");
     let url = section.text("url").unwrap_or_else(|| "mqtt://127.0.0.1:1883".to_owned());
     let allowed = section.flag("allow_plaintext", false);
-    let (host, port) = match address(&url, allowed) {
+    let (host, port) = match address(&url, allowed, "add allow_plaintext = true to [mqtt]") {
         Ok(address) => address,
         Err(message) => {
             section.fault("url", message);
@@ -63,31 +63,33 @@ pub(super) fn broker(reader: &mut Reader, node: &str) -> Broker {
     broker
 }
 
-/// Host and port of an `mqtt://` URL; plain text beyond this machine needs to be allowed.
-pub fn address(url: &str, allow_plaintext: bool) -> Result<(String, u16), String> {
+/// Host and port of an `mqtt://` URL; plain text beyond this machine needs to be allowed, `how` says in which way.
+pub fn address(url: &str, allow_plaintext: bool, how: &str) -> Result<(String, u16), String> {
+    const EXAMPLE: &str = "must be a URL such as mqtt://127.0.0.1:1883";
+    if url.contains('@') {
+        // Not repeated: what stands before the @ may be a password.
+        return Err(format!("{EXAMPLE}, without a user name or password"));
+    }
     let rest = match url.split_once("://") {
-        Some(("mqtt" | "tcp", rest)) => rest,
+        Some(("mqtt" | "tcp", rest)) => rest.trim_end_matches('/'),
         Some(("mqtts" | "ws" | "wss", _)) => {
             return Err(format!("only mqtt:// is supported by this version, got {url:?}"));
         }
-        _ => return Err(format!("must be a URL such as mqtt://127.0.0.1:1883, got {url:?}")),
+        _ => return Err(format!("{EXAMPLE}, got {url:?}")),
     };
-    let rest = rest.trim_end_matches('/');
     let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => {
+        Some((host, port)) if !port.ends_with(']') => {
             (host, port.parse().map_err(|_| format!("the port must be a number up to 65535, got {port:?}"))?)
         }
         _ => (rest, 1883),
     };
-    if host.is_empty() || host.contains(['/', '@', '?']) {
-        return Err(format!("must be a URL such as mqtt://127.0.0.1:1883 and carry no user name, got {url:?}"));
+    if host.is_empty() || host.contains(['/', '?']) {
+        return Err(format!("{EXAMPLE}, got {url:?}"));
     }
     let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
     let local = host == "localhost" || address.is_some_and(|address| address.is_loopback());
     if !local && !allow_plaintext {
-        return Err(format!(
-            "{host} is not this machine and mqtt:// is not encrypted; to allow that add allow_plaintext = true to [mqtt]"
-        ));
+        return Err(format!("{host} is not this machine and mqtt:// is not encrypted; to allow that {how}"));
     }
     Ok((host.to_owned(), port))
 }
@@ -150,6 +152,9 @@ pub(super) fn limits(reader: &mut Reader) -> (Limits, u64, u64, Duration) {
 pub(super) fn defaults(reader: &mut Reader) -> Map<String, Value> {
     let mut section: Section<'_> = reader.section("defaults");
     let defaults = section.rest();
+    if defaults.get("output").is_some_and(|output| !output.is_object()) {
+        section.fault("output", "must be a table".to_owned());
+    }
     for key in ["prompt", "id", "seed", "v", "tags", "not_after"] {
         if defaults.contains_key(key) {
             section.fault(key, "belongs to a request and has no default".to_owned());

@@ -68,12 +68,16 @@ fn relative_paths_start_at_the_file() {
 
 #[test]
 fn plain_text_beyond_this_machine_must_be_allowed() {
-    let error = address("mqtt://broker.lan:1883", false).unwrap_err();
+    let error = address("mqtt://broker.lan:1883", false, "add allow_plaintext = true to [mqtt]").unwrap_err();
     assert!(error.contains("add allow_plaintext = true to [mqtt]"));
-    assert_eq!(address("mqtt://broker.lan", true), Ok(("broker.lan".to_owned(), 1883)));
-    assert_eq!(address("mqtt://[::1]:1884", false), Ok(("[::1]".to_owned(), 1884)));
-    assert!(address("mqtt://127.evil.example", false).is_err());
-    assert!(address("mqtt://user:pass@127.0.0.1", true).is_err());
+    assert_eq!(address("mqtt://broker.lan", true, ""), Ok(("broker.lan".to_owned(), 1883)));
+    assert_eq!(
+        address("mqtt://[::1]:1884", false, "add allow_plaintext = true to [mqtt]"),
+        Ok(("[::1]".to_owned(), 1884))
+    );
+    assert!(address("mqtt://127.evil.example", false, "add allow_plaintext = true to [mqtt]").is_err());
+    let error = address("mqtt://user:secret@127.0.0.1", true, "").unwrap_err();
+    assert!(error.contains("without a user name") && !error.contains("secret"));
 }
 
 #[test]
@@ -84,4 +88,10 @@ fn a_password_comes_from_a_file_and_never_stands_in_a_message() {
     let config = Config::parse(text, &folder.path().join("diffused.toml")).unwrap();
     assert_eq!(config.broker.credentials, Some(("jet".to_owned(), "hunter2".to_owned())));
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn requests_that_the_broker_would_drop_silently_are_no_limit() {
+    assert!(faults("[limits]\nrequest_bytes = 300000")[0].starts_with("limits.request_bytes: must leave room"));
+    assert_eq!(faults("[defaults]\noutput = 'png'"), ["defaults.output: must be a table"]);
 }

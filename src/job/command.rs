@@ -48,8 +48,10 @@ impl Command {
         };
         let command = match fields.text("command") {
             Ok(Some(command)) => command,
-            Ok(None) => return Err(unread(Rejection::field("command", "command is required"))),
-            Err(rejection) => return Err(unread(rejection)),
+            Ok(None) => {
+                return Err(RefusedCommand { id, ..unread(Rejection::field("command", "command is required")) });
+            }
+            Err(rejection) => return Err(RefusedCommand { id, ..unread(rejection) }),
         };
         Self::take(&command, id.clone(), fields).map_err(|rejection| RefusedCommand {
             command: known(&command),

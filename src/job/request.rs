@@ -138,6 +138,12 @@ impl Request {
         Ok(request)
     }
 
+    /// The tags of a request that was written out by [`to_json`](Self::to_json).
+    pub fn tags_of(json: &str) -> Tags {
+        let tags = Fields::parse(json.as_bytes()).and_then(|mut fields| fields.pairs("tags")).and_then(Tags::new);
+        tags.unwrap_or_default()
+    }
+
     /// The request as a payload, every default written out: parsed again it gives the same request.
     pub fn to_json(&self) -> String {
         let mut fields = self.recipe.to_fields();
@@ -172,13 +178,14 @@ impl Output {
         Ok(output)
     }
 
-    /// Encodes a picture as asked.
-    pub fn encode(&self, made: &Made, recipe: &Recipe) -> Result<Encoded, EncodeError> {
+    /// Encodes a picture as asked, in at most `room` bytes if the format or the request allows that.
+    pub fn encode(&self, made: &Made, recipe: &Recipe, room: Option<u32>) -> Result<Encoded, EncodeError> {
         let parameters = self.metadata.then(|| recipe.parameters(made.seed));
+        let may_shrink = self.max_bytes.is_some() || self.format == Format::Jpeg;
         let encoding = Encoding {
             format: self.format,
             quality: self.quality.get(),
-            max_bytes: self.max_bytes.map(MaxBytes::get),
+            max_bytes: self.max_bytes.map(MaxBytes::get).into_iter().chain(room.filter(|_| may_shrink)).min(),
             parameters: parameters.as_deref(),
         };
         encode(&made.picture, &encoding)

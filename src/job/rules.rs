@@ -20,6 +20,14 @@ pub struct Rules {
     pub models: Vec<ModelFacts>,
 }
 
+impl Rules {
+    /// The rules for requests that were accepted before and have every default written out.
+    pub fn for_stored(&self) -> Self {
+        let limits = Limits { request_bytes: usize::MAX, ..self.limits.clone() };
+        Self { limits, defaults: Map::new(), shortcut_output: Map::new(), models: self.models.clone() }
+    }
+}
+
 /// What no request may exceed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, LastWill, Packet};
-use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions};
+use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions, RecvTimeoutError};
 
 use super::Signal;
 
@@ -35,8 +35,14 @@ pub struct Broker {
 
 /// Requests that may be on their way to us unacknowledged.
 const RECEIVE_MAXIMUM: u16 = 16;
+/// Messages of ours that may be unacknowledged: the courier sends one at a time, a requester a few.
+const IN_FLIGHT: u16 = 16;
 /// Room for our own packets on their way to the connection's thread.
 const CHANNEL: usize = 64;
+/// Without a sign of life for so many keep-alives (our own pings are one) the connection hangs in a write.
+const HANGS_AFTER: u32 = 4;
+/// A connection that lived this long was a good one.
+const GOOD: Duration = Duration::from_secs(30);
 /// The first wait before connecting again; it doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -76,6 +82,7 @@ impl Broker {
             .set_session_expiry_interval(Some(u32::try_from(self.session_expiry.as_secs()).unwrap_or(u32::MAX)))
             .set_max_packet_size(Some(self.max_packet))
             .set_receive_maximum(Some(RECEIVE_MAXIMUM))
+            .set_outgoing_inflight_upper_limit(IN_FLIGHT)
             .set_manual_acks(true);
         if let Some((name, password)) = &self.credentials {
             options.set_credentials(name, password);
@@ -87,7 +94,7 @@ impl Broker {
 /// Keeps a connection up until `stopping` is set, and tells the courier what happens on it.
 ///
 /// Every connection gets a client object of its own: the library's queue never survives a break, only our outbox does.
-pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &Sender<Signal>, stopping: &Arc<AtomicBool>) {
+pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &SyncSender<Signal>, stopping: &Arc<AtomicBool>) {
     let mut wait = FIRST_WAIT;
     while !stopping.load(Ordering::Relaxed) {
         let mut options = broker.options();
@@ -95,11 +102,12 @@ pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &Sender<Signal>, s
             options.set_last_will(will.clone());
         }
         let (client, mut connection) = Client::new(options, CHANNEL);
-        let ended = listen(client, &mut connection, signals, stopping);
+        let begun = Instant::now();
+        let ended = listen(client, &mut connection, broker.keep_alive * HANGS_AFTER, signals, stopping);
         if signals.send(Signal::Down { denied: ended.denied }).is_err() {
             return;
         }
-        wait = if ended.was_up { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+        wait = if ended.was_up && begun.elapsed() >= GOOD { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         pause(jittered(wait), stopping);
     }
 }
@@ -113,10 +121,16 @@ struct Ended {
 }
 
 /// Passes on what the connection says until it breaks.
-fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>, stopping: &AtomicBool) -> Ended {
+fn listen(
+    client: Client,
+    connection: &mut Connection,
+    patience: Duration,
+    signals: &SyncSender<Signal>,
+    stopping: &AtomicBool,
+) -> Ended {
     let mut ended = Ended::default();
     loop {
-        let signal = match connection.recv() {
+        let signal = match connection.recv_timeout(patience) {
             Ok(Ok(Event::Incoming(packet))) => match packet {
                 Packet::ConnAck(answer) => {
                     ended.was_up = true;
@@ -126,10 +140,6 @@ fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>,
                 Packet::Publish(publish) => Some(Signal::Incoming(publish)),
                 Packet::PubAck(ack) => Some(Signal::Acknowledged(ack.reason)),
                 Packet::SubAck(ack) => Some(Signal::Granted(ack.return_codes)),
-                Packet::Disconnect(packet) => {
-                    tracing::warn!(reason = ?packet.reason_code, "the broker closed the connection");
-                    None
-                }
                 _ => None,
             },
             Ok(Ok(Event::Outgoing(_))) => None,
@@ -140,7 +150,12 @@ fn listen(client: Client, connection: &mut Connection, signals: &Sender<Signal>,
                 ended.denied = denied(&error);
                 return ended;
             }
-            Err(_) => return ended,
+            // The library's rule against time-outs is about going on afterwards; this connection is thrown away.
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("the connection to the broker hangs, it is given up");
+                return ended;
+            }
+            Err(RecvTimeoutError::Disconnected) => return ended,
         };
         if signal.is_some_and(|signal| signals.send(signal).is_err()) {
             return ended;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rumqttc::v5::Client as Handle;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{Filter, PubAckReason, Publish, SubscribeReasonCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,9 @@ use crate::service::report::hex;
 
 /// Without `accepted` for this long the same request is sent again, under the same id.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Signals that may wait; beyond that the network has to wait.
+const SIGNALS: usize = 64;
 
 /// A requester of one node.
 pub struct Requester {
@@ -34,13 +37,16 @@ pub struct Requester {
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The time is over.
-    #[error("no picture within {} s, {}", .waited.as_secs(), if *.accepted { "although the request was accepted" } else { "the request was not even accepted" })]
+    #[error("no picture within {} s: {state}", .waited.as_secs())]
     Timeout {
         /// How long we waited.
         waited: Duration,
-        /// Whether `accepted` came.
-        accepted: bool,
+        /// How far the request came.
+        state: String,
     },
+    /// The caller does not want to wait any longer.
+    #[error("stopped")]
+    Stopped,
     /// The broker does not let us in, or not to these topics.
     #[error("the broker denies access: {0}")]
     Denied(String),
@@ -68,29 +74,21 @@ pub struct Answer {
 impl Requester {
     /// Sends `payload`, a request whose `id` is `id`, until it is accepted, and waits for its pictures.
     ///
-    /// `told` hears every status and progress message.
+    /// `told` hears every status and progress message; `stop` ends the waiting.
     pub fn ask(
         &self,
         id: &JobId,
         payload: &str,
         timeout: Duration,
+        stop: &AtomicBool,
         mut told: impl FnMut(&Value),
     ) -> Result<Answer, AskError> {
-        let (sender, signals) = mpsc::channel();
+        let (sender, signals) = mpsc::sync_channel(SIGNALS);
         let stopping = Arc::new(AtomicBool::new(false));
-        let (broker, stop) = (self.broker.clone(), Arc::clone(&stopping));
-        thread::spawn(move || link::run(&broker, None, &sender, &stop));
-        let mut errand = Errand {
-            requester: self,
-            id,
-            payload,
-            handle: None,
-            accepted: false,
-            asked: None,
-            images: BTreeMap::new(),
-            done: None,
-        };
-        let begun = Instant::now();
+        let (broker, leaving) = (self.broker.clone(), Arc::clone(&stopping));
+        thread::spawn(move || link::run(&broker, None, &sender, &leaving));
+        let mut errand = Errand::new(self, id, payload);
+        let end = Instant::now() + timeout;
         let answer = loop {
             match signals.recv_timeout(Duration::from_millis(200)) {
                 Ok(signal) => match errand.react(signal, &mut told) {
@@ -98,11 +96,14 @@ impl Requester {
                     Ok(Some(answer)) => break Ok(answer),
                     Err(error) => break Err(error),
                 },
-                Err(RecvTimeoutError::Timeout) => errand.ask_again(),
+                Err(RecvTimeoutError::Timeout) => errand.ask_if_due(),
                 Err(RecvTimeoutError::Disconnected) => break Err(AskError::Denied("the connection ended".to_owned())),
             }
-            if begun.elapsed() >= timeout {
-                break Err(AskError::Timeout { waited: timeout, accepted: errand.accepted });
+            if stop.load(Ordering::Relaxed) {
+                break Err(AskError::Stopped);
+            }
+            if Instant::now() >= end {
+                break Err(AskError::Timeout { waited: timeout, state: errand.state.clone() });
             }
         };
         stopping.store(true, Ordering::Relaxed);
@@ -118,12 +119,30 @@ struct Errand<'a> {
     payload: &'a str,
     handle: Option<Handle>,
     accepted: bool,
-    asked: Option<Instant>,
+    /// How far the request came, in words.
+    state: String,
+    /// When to send the request again.
+    due: Option<Instant>,
     images: BTreeMap<u64, Vec<u8>>,
     done: Option<Value>,
 }
 
-impl Errand<'_> {
+impl<'a> Errand<'a> {
+    fn new(requester: &'a Requester, id: &'a JobId, payload: &'a str) -> Self {
+        let state = "there is no connection to the broker".to_owned();
+        Self {
+            requester,
+            id,
+            payload,
+            handle: None,
+            accepted: false,
+            state,
+            due: None,
+            images: BTreeMap::new(),
+            done: None,
+        }
+    }
+
     fn react(&mut self, signal: Signal, told: &mut impl FnMut(&Value)) -> Result<Option<Answer>, AskError> {
         match signal {
             Signal::Up { client, .. } => {
@@ -138,6 +157,9 @@ impl Errand<'_> {
                 Some(SubscribeReasonCode::Success(_)) => self.ask(),
                 other => return Err(AskError::Denied(format!("the subscription was answered with {other:?}"))),
             },
+            Signal::Acknowledged(PubAckReason::NotAuthorized) => {
+                return Err(AskError::Denied("requests may not be published here".to_owned()));
+            }
             Signal::Incoming(publish) => return self.receive(&publish, told),
             Signal::Acknowledged(_) | Signal::Notice(_) | Signal::Stop => {}
         }
@@ -148,12 +170,15 @@ impl Errand<'_> {
         let topic = self.requester.topics.request(&self.requester.client);
         if let Some(handle) = &self.handle {
             let _ = handle.try_publish(topic, QoS::AtLeastOnce, false, self.payload.to_owned());
-            self.asked = Some(Instant::now());
+            self.due = Some(Instant::now() + ASK_AGAIN);
+            if !self.accepted {
+                self.state = "the request was sent, but not accepted".to_owned();
+            }
         }
     }
 
-    fn ask_again(&mut self) {
-        if !self.accepted && self.asked.is_some_and(|asked| asked.elapsed() >= ASK_AGAIN) {
+    fn ask_if_due(&mut self) {
+        if !self.accepted && self.due.is_some_and(|due| due <= Instant::now()) {
             self.ask();
         }
     }
@@ -163,7 +188,8 @@ impl Errand<'_> {
             let _ = handle.try_ack(publish);
         }
         let topic = String::from_utf8_lossy(&publish.topic);
-        if topic == self.requester.topics.availability() && publish.payload.as_ref() == b"online" && !self.accepted {
+        let came_online = publish.payload.as_ref() == b"online" && !publish.retain;
+        if came_online && topic == self.requester.topics.availability() && !self.accepted {
             // A request sent before the node first subscribed went nowhere.
             self.ask();
         }
@@ -186,9 +212,16 @@ impl Errand<'_> {
         told(&status);
         let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
         match text("state").as_str() {
-            "accepted" | "started" => self.accepted = true,
+            state @ ("accepted" | "started") => {
+                self.accepted = true;
+                self.state = format!("the last word was {state}");
+            }
             "done" => self.done = Some(status),
-            "rejected" if status.get("retryable") == Some(&Value::Bool(true)) => self.asked = Some(Instant::now()),
+            "rejected" if status.get("retryable") == Some(&Value::Bool(true)) => {
+                let wait = status.get("retry_after_ms").and_then(Value::as_u64).map(Duration::from_millis);
+                self.due = Some(Instant::now() + wait.unwrap_or(ASK_AGAIN));
+                self.state = format!("{}: {}", text("code"), text("message"));
+            }
             "rejected" | "failed" | "cancelled" | "expired" => {
                 return Err(AskError::Refused { state: text("state"), code: text("code"), message: text("message") });
             }

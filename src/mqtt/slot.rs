@@ -31,16 +31,21 @@ impl<M> Inbox<M> {
         self.next
     }
 
-    /// The message with this ticket may be acknowledged. Returns all messages whose turn it is now.
-    pub(super) fn settle(&mut self, ticket: u64) -> Vec<M> {
+    /// The message with this ticket may be acknowledged when its turn comes.
+    pub(super) fn settle(&mut self, ticket: u64) {
         if let Some(entry) = self.messages.iter_mut().find(|entry| entry.0 == ticket) {
             entry.2 = true;
         }
-        let mut ready = Vec::new();
-        while self.messages.front().is_some_and(|entry| entry.2) {
-            ready.extend(self.messages.pop_front().map(|entry| entry.1));
-        }
-        ready
+    }
+
+    /// The message to acknowledge now.
+    pub(super) fn ready(&self) -> Option<&M> {
+        self.messages.front().filter(|entry| entry.2).map(|entry| &entry.1)
+    }
+
+    /// The message to acknowledge now was acknowledged.
+    pub(super) fn acknowledged(&mut self) {
+        self.messages.pop_front();
     }
 
     /// A new connection: the broker sends again what was not acknowledged.
@@ -53,12 +58,31 @@ impl<M> Inbox<M> {
 mod tests {
     use super::*;
 
+    fn drain(inbox: &mut Inbox<char>) -> String {
+        std::iter::from_fn(|| {
+            let message = inbox.ready().copied()?;
+            inbox.acknowledged();
+            Some(message)
+        })
+        .collect()
+    }
+
     #[test]
     fn acknowledgements_leave_in_the_order_of_arrival() {
         let mut inbox = Inbox::new();
         let (first, second) = (inbox.note('a'), inbox.note('b'));
-        assert_eq!(inbox.settle(second), []);
-        assert_eq!(inbox.settle(first), ['a', 'b']);
+        inbox.settle(second);
+        assert_eq!(drain(&mut inbox), "");
+        inbox.settle(first);
+        assert_eq!(drain(&mut inbox), "ab");
+    }
+
+    #[test]
+    fn a_message_stays_first_until_it_really_was_acknowledged() {
+        let mut inbox = Inbox::new();
+        let first = inbox.note('a');
+        inbox.settle(first);
+        assert_eq!((inbox.ready(), inbox.ready()), (Some(&'a'), Some(&'a')));
     }
 
     #[test]
@@ -67,6 +91,7 @@ mod tests {
         let old = inbox.note('a');
         inbox.clear();
         inbox.note('a');
-        assert_eq!(inbox.settle(old), []);
+        inbox.settle(old);
+        assert_eq!(drain(&mut inbox), "");
     }
 }

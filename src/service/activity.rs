@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub jobs_failed: u64,
     /// How long the last job ran.
     pub last: Option<Duration>,
+    /// Bytes of the largest picture that the transport takes in one piece, once that is known.
+    pub room: Option<u32>,
 }
 
 impl Activity {
@@ -85,6 +87,7 @@ impl Activity {
             jobs_done: 0,
             jobs_failed: 0,
             last: None,
+            room: None,
         };
         Self { now: Mutex::new(now) }
     }

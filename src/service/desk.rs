@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::report::unreadable_id;
-use super::store::{Accepted, Admission, JobKey, StoreError};
+use super::store::{Accepted, Admission, JobKey, State, StoreError};
 use super::worker::Bell;
 use super::{Activity, Notice, Notify, Reporter, Store};
 use crate::job::request::{Arrival, Refused};
@@ -87,18 +87,21 @@ impl Desk {
             tracing::info!(job = id, client = message.client.as_str(), code = %rejection.code, "request refused");
             Verdict::Refused { body: self.reporter.rejected(&id, rejection), id }
         };
-        let request = match self.parse(message) {
+        let arrival = self.arrival(message);
+        let request = match self.parse(message, &arrival) {
             Ok(request) => request,
             Err(Refused { id, rejection }) => return Ok(refuse(id.as_ref().map(JobId::as_str), &rejection)),
         };
         let id = request.id.as_str();
-        let admission = self.admission(message, &request, hash);
+        let has_own_id = request.id != arrival.fresh_id;
+        let admission = self.admission(message, &request, hash, has_own_id);
         let accepted = self.store.admit(&admission, |seq, position| self.accepted(&request, seq, position))?;
         let rejection = match accepted {
             Accepted::New => {
                 let prompt = self.log_prompts.then_some(request.recipe.prompt.as_str());
                 tracing::info!(job = id, client = request.client.as_str(), prompt, "request accepted");
-                self.activity.change(|now| now.queue += 1);
+                let open = self.store.open_jobs()?;
+                self.activity.change(|now| now.queue = open);
                 self.bell.ring();
                 (self.notify)(Notice::State);
                 (self.notify)(Notice::Mail);
@@ -122,8 +125,8 @@ impl Desk {
     /// Ends one job of a client, or all of them (`id` absent), and says how many that were.
     pub fn cancel(&self, client: &Client, id: Option<&JobId>) -> Result<u64, StoreError> {
         let failure = Failure::stopped(Stop::Cancelled);
-        let (jobs, running) = self.store.cancel(client, id, SystemTime::now(), |id, seq| {
-            self.reporter.failed("cancelled", id, seq, &failure, None)
+        let (jobs, running) = self.store.cancel(client, id, SystemTime::now(), |id, request, seq| {
+            self.reporter.failed(State::Cancelled.name(), id, seq, &failure, &Request::tags_of(request))
         })?;
         running.into_iter().for_each(|key: JobKey| self.bell.cancel(key));
         let open = self.store.open_jobs()?;
@@ -133,7 +136,7 @@ impl Desk {
         Ok(jobs)
     }
 
-    fn parse(&self, message: &Message) -> Result<Request, Refused> {
+    fn parse(&self, message: &Message, arrival: &Arrival<'_>) -> Result<Request, Refused> {
         let refused = |code, text: &str| Err(Refused { id: None, rejection: Rejection::new(code, text) });
         if message.retained {
             return refused(
@@ -147,7 +150,7 @@ impl Desk {
                 "no response topic is allowed here, answers go to the reply topics",
             );
         }
-        Request::parse(&self.arrival(message), &self.rules)
+        Request::parse(arrival, &self.rules)
     }
 
     fn arrival<'a>(&self, message: &'a Message) -> Arrival<'a> {
@@ -163,12 +166,18 @@ impl Desk {
         }
     }
 
-    fn admission<'a>(&self, message: &'a Message, request: &'a Request, hash: [u8; 32]) -> Admission<'a> {
+    fn admission<'a>(
+        &self,
+        message: &'a Message,
+        request: &'a Request,
+        hash: [u8; 32],
+        has_own_id: bool,
+    ) -> Admission<'a> {
         Admission {
             request,
             hash,
             correlation: message.correlation.as_deref(),
-            redelivered: message.redelivered,
+            redelivered: message.redelivered && !has_own_id,
             time: SystemTime::now(),
             queue: self.queue,
             per_client: if request.origin == Origin::Shortcut { self.queue } else { self.per_client },

@@ -1,13 +1,15 @@
 //! Whether the work still moves: the watchdog is fed by progress, never by a clock alone.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A first pass may build engines or page weights in.
+/// A model's first job may build engines or page weights in.
 const FIRST: Duration = Duration::from_secs(15 * 60);
 const AT_LEAST: Duration = Duration::from_secs(120);
 
-/// Beats with every pass of a graph while there is work.
+/// Moves with the work while there is any.
+#[derive(Default)]
 pub struct Pulse {
     state: Mutex<State>,
 }
@@ -16,40 +18,56 @@ pub struct Pulse {
 struct State {
     /// When the work last moved; nothing while there is none.
     moved: Option<Instant>,
-    /// The longest that it stood still and moved again.
-    longest: Option<Duration>,
+    /// The model at work.
+    model: String,
+    /// The longest pass of the present job.
+    longest: Duration,
+    /// The longest pass of each model that finished a job.
+    known: HashMap<String, Duration>,
 }
 
 impl Pulse {
-    /// At rest.
-    pub fn new() -> Self {
-        Self { state: Mutex::default() }
+    /// Work with a model begins.
+    pub fn begin(&self, model: &str) {
+        let mut state = self.lock();
+        model.clone_into(&mut state.model);
+        state.longest = Duration::ZERO;
+        state.moved = Some(Instant::now());
     }
 
-    /// Work begins.
-    pub fn begin(&self) {
+    /// Work moved on, without a pass.
+    pub fn step(&self) {
         self.lock().moved = Some(Instant::now());
     }
 
-    /// Work moved.
+    /// A pass came back.
     pub fn beat(&self) {
         let mut state = self.lock();
         let now = Instant::now();
         if let Some(before) = state.moved.replace(now) {
-            state.longest = state.longest.max(Some(now - before));
+            state.longest = state.longest.max(now - before);
         }
     }
 
-    /// Work ended.
-    pub fn rest(&self) {
-        self.lock().moved = None;
+    /// Work ended; `done` says that the model went through all of its passes.
+    pub fn rest(&self, done: bool) {
+        let mut state = self.lock();
+        state.moved = None;
+        if done {
+            let (model, longest) = (state.model.clone(), state.longest);
+            let known = state.known.entry(model).or_default();
+            *known = longest.max(*known);
+        }
     }
 
-    /// False once the work has stood still for too long: 15 minutes before the first beat of all, then ten times the
-    /// longest pass, and never less than two minutes.
+    /// False once the work has stood still for too long: 15 minutes while a model does its first job, then ten times
+    /// its longest pass, and never less than two minutes.
     pub fn is_alive(&self) -> bool {
         let state = self.lock();
-        let allowed = state.longest.map_or(FIRST, |longest| (longest * 10).max(AT_LEAST));
+        let allowed = match state.known.get(&state.model) {
+            Some(known) => (state.longest.max(*known) * 10).max(AT_LEAST),
+            None => FIRST,
+        };
         state.moved.is_none_or(|moved| moved.elapsed() < allowed)
     }
 
@@ -58,44 +76,53 @@ impl Pulse {
     }
 }
 
-impl Default for Pulse {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stood_still_for(pulse: &Pulse, time: Duration) {
-        pulse.lock().moved = Instant::now().checked_sub(time);
+    fn stood_still_for(pulse: &Pulse, seconds: u64) {
+        pulse.lock().moved = Instant::now().checked_sub(Duration::from_secs(seconds));
     }
 
     #[test]
-    fn the_first_pass_has_a_quarter_of_an_hour_and_later_ones_two_minutes() {
-        let pulse = Pulse::new();
-        pulse.begin();
-        stood_still_for(&pulse, Duration::from_secs(14 * 60));
-        assert!(pulse.is_alive());
-        stood_still_for(&pulse, Duration::from_secs(16 * 60));
-        assert!(!pulse.is_alive());
-        pulse.begin();
+    fn every_pass_of_a_models_first_job_has_a_quarter_of_an_hour() {
+        let pulse = Pulse::default();
+        pulse.begin("sd15");
+        pulse.step();
         pulse.beat();
-        stood_still_for(&pulse, Duration::from_secs(121));
+        stood_still_for(&pulse, 14 * 60);
+        assert!(pulse.is_alive(), "the text encoder's short pass says nothing of the U-Net's");
+        stood_still_for(&pulse, 16 * 60);
         assert!(!pulse.is_alive());
+    }
+
+    #[test]
+    fn later_jobs_have_two_minutes_and_other_models_their_own_first_job() {
+        let pulse = Pulse::default();
+        pulse.begin("sd15");
+        pulse.beat();
+        pulse.rest(true);
+        pulse.begin("sd15");
+        stood_still_for(&pulse, 121);
+        assert!(!pulse.is_alive());
+        pulse.begin("sdxl");
+        stood_still_for(&pulse, 14 * 60);
+        assert!(pulse.is_alive());
     }
 
     #[test]
     fn slow_passes_are_given_ten_times_their_time_and_rest_is_no_stall() {
-        let pulse = Pulse::new();
-        stood_still_for(&pulse, Duration::from_secs(30));
+        let pulse = Pulse::default();
+        pulse.begin("sd15");
+        stood_still_for(&pulse, 30);
         pulse.beat();
-        stood_still_for(&pulse, Duration::from_secs(290));
+        pulse.rest(true);
+        pulse.begin("sd15");
+        stood_still_for(&pulse, 290);
         assert!(pulse.is_alive());
-        stood_still_for(&pulse, Duration::from_secs(310));
+        stood_still_for(&pulse, 310);
         assert!(!pulse.is_alive());
-        pulse.rest();
+        pulse.rest(false);
         assert!(pulse.is_alive());
     }
 }

@@ -47,6 +47,16 @@ impl Mosquitto {
         self.child.wait().unwrap();
     }
 
+    /// It stops answering, but its connections stay.
+    pub fn freeze(&self) {
+        signal(&self.child, "STOP");
+    }
+
+    /// It goes on where it was frozen.
+    pub fn thaw(&self) {
+        signal(&self.child, "CONT");
+    }
+
     /// Starts it again on the same port with what is on its disk.
     pub fn start_again(&mut self) {
         self.child = spawn(&self.folder.path().join("mosquitto.conf"));

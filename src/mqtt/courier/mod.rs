@@ -23,8 +23,13 @@ use crate::job::Origin;
 use crate::service::report::NodeFacts;
 use crate::service::{Activity, Desk, Lifecycle, Notice, StoreError};
 
-/// How long a clean stop may take to deliver what is left.
+/// How long a clean stop may take to deliver what is left, and then for the acknowledgement of `offline`.
 const FAREWELL: Duration = Duration::from_secs(5);
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// Answers that may wait to be sent; beyond that there are none.
+const ANSWERS: usize = 64;
+/// What a picture's packet needs beside the picture, generously.
+const PACKET_HEAD: usize = 1024;
 /// The conversation with the broker.
 pub struct Courier {
     /// Takes what comes in.
@@ -55,6 +60,8 @@ struct Line {
     subscribed: bool,
     slot: Option<Slot>,
     rest_until: Option<Instant>,
+    /// The last message was an answer: mail goes before the next one.
+    mail_is_next: bool,
 }
 
 impl Courier {
@@ -70,6 +77,7 @@ impl Courier {
             answers: VecDeque::new(),
             state_sent: None,
             state_changed: false,
+            refused: None,
             leaving: None,
         };
         loop {
@@ -78,6 +86,7 @@ impl Courier {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+            talk.acknowledge_ready();
             talk.refresh_state();
             talk.send_next()?;
             if talk.has_left()? {
@@ -99,7 +108,17 @@ struct Talk {
     answers: VecDeque<(Outgoing, u64)>,
     state_sent: Option<(Instant, (Lifecycle, Vec<&'static str>))>,
     state_changed: bool,
-    leaving: Option<Instant>,
+    /// The mail that the broker refused last, and how often.
+    refused: Option<(i64, u32)>,
+    leaving: Option<Farewell>,
+}
+
+/// A clean stop under way.
+struct Farewell {
+    /// When what is not delivered stays in the store.
+    until: Instant,
+    /// Set once `offline` was handed over: until when its acknowledgement is waited for.
+    offline: Option<Instant>,
 }
 
 impl Talk {
@@ -113,7 +132,8 @@ impl Talk {
             Signal::Notice(Notice::Mail) => {}
             Signal::Notice(Notice::State) => self.state_changed = true,
             Signal::Notice(Notice::Progress { address, body }) => {
-                if address.origin == Origin::Request {
+                // Worth nothing once it is late, so it never waits behind anything.
+                if address.origin == Origin::Request && self.line.slot.is_none() {
                     let topic = self.courier.topics.progress(&address.client, &address.id);
                     self.publish(&Outgoing::json(topic, body, address.correlation), QoS::AtMostOnce);
                 }
@@ -134,6 +154,8 @@ impl Talk {
         if let Err(error) = client.try_subscribe_many(filters) {
             tracing::error!(%error, "cannot subscribe");
         }
+        let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
+        self.activity.change(|now| now.room = Some(room));
         self.line = Line { client: Some(client), max_packet, ..Line::default() };
     }
 
@@ -165,7 +187,7 @@ impl Talk {
     /// A clean stop: the last state and `offline`, after what can still be delivered.
     fn leave(&mut self) {
         self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
-        self.leaving = Some(Instant::now() + FAREWELL);
+        self.leaving = Some(Farewell { until: Instant::now() + FAREWELL, offline: None });
         if self.line.subscribed {
             self.queue_state();
         }
@@ -173,25 +195,30 @@ impl Talk {
 
     /// True once everything is said, or the time for it is over.
     fn has_left(&mut self) -> Result<bool, StoreError> {
-        let Some(until) = self.leaving else { return Ok(false) };
-        let late = Instant::now() >= until;
-        let silent = self.line.client.is_none();
-        let busy = self.line.slot.is_some() || !self.retained.is_empty() || self.courier.desk.store.mail_waiting()? > 0;
-        if busy && !late && !silent {
+        let Some(farewell) = &self.leaving else { return Ok(false) };
+        let Some(client) = self.line.client.clone() else { return Ok(true) };
+        let now = Instant::now();
+        if let Some(until) = farewell.offline {
+            let acknowledged = self.line.slot.is_none();
+            if acknowledged {
+                let _ = client.try_disconnect();
+                // The connection's thread writes it; nothing else is waited for.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            // Without the acknowledgement we leave without a goodbye, so that the last will says offline for us.
+            return Ok(acknowledged || now >= until);
+        }
+        let mail = self.courier.desk.store.mail_waiting()? > 0;
+        let busy = mail || self.line.slot.is_some() || !self.retained.is_empty();
+        if busy && now < farewell.until {
             return Ok(false);
         }
-        if !silent && self.line.subscribed && !late {
-            self.line.subscribed = false;
-            let topic = self.courier.topics.availability();
-            self.publish(&Outgoing::retained(topic, "offline".to_owned(), Content::Text), QoS::AtLeastOnce);
-            self.line.slot = Some(Slot::Retained);
-            return Ok(false);
-        }
-        if let Some(client) = &self.line.client {
-            let _ = client.try_disconnect();
-            // The connection's thread writes it; nothing else is waited for.
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(true)
+        let offline = Outgoing::retained(self.courier.topics.availability(), "offline".to_owned(), Content::Text);
+        self.publish(&offline, QoS::AtLeastOnce);
+        self.retained.clear();
+        self.line.subscribed = false;
+        self.line.slot = Some(Slot::Retained);
+        self.leaving = Some(Farewell { until: now, offline: Some(now + LAST_WORD) });
+        Ok(false)
     }
 }

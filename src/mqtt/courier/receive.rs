@@ -2,7 +2,7 @@
 
 use rumqttc::v5::mqttbytes::v5::Publish;
 
-use super::Talk;
+use super::{ANSWERS, Talk};
 use crate::job::command::Command;
 use crate::job::units::Client;
 use crate::job::{Code, Origin, Rejection};
@@ -27,8 +27,8 @@ impl Talk {
             }
         };
         match answer {
-            Some(outgoing) => self.answers.push_back((outgoing, ticket)),
-            None => self.acknowledge(ticket),
+            Some(outgoing) if self.answers.len() < ANSWERS => self.answers.push_back((outgoing, ticket)),
+            Some(_) | None => self.inbox.settle(ticket),
         }
         Ok(())
     }
@@ -77,12 +77,14 @@ impl Talk {
         Ok(Outgoing::json(self.courier.topics.reply(client, &id, "answer"), body, message.correlation))
     }
 
-    pub(super) fn acknowledge(&mut self, ticket: u64) {
-        for publish in self.inbox.settle(ticket) {
-            let Some(client) = &self.line.client else { continue };
-            if let Err(error) = client.try_ack(&publish) {
-                tracing::warn!(%error, "cannot acknowledge a request, it will come again");
+    /// Acknowledges what may be acknowledged, as far as there is room on the way to the broker.
+    pub(super) fn acknowledge_ready(&mut self) {
+        let Some(client) = &self.line.client else { return };
+        while let Some(publish) = self.inbox.ready() {
+            if client.try_ack(publish).is_err() {
+                return;
             }
+            self.inbox.acknowledged();
         }
     }
 }

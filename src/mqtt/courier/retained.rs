@@ -17,13 +17,15 @@ impl Talk {
 
     /// At once when something important changed, else at most every ten seconds.
     pub(super) fn refresh_state(&mut self) {
-        if !self.state_changed || !self.line.subscribed {
+        if !self.line.subscribed {
             return;
         }
         let now = self.activity.snapshot();
         let important = (now.lifecycle, now.alerts);
-        let due =
-            self.state_sent.as_ref().is_none_or(|(sent, before)| *before != important || sent.elapsed() >= STATE_EVERY);
+        let due = self
+            .state_sent
+            .as_ref()
+            .is_none_or(|(sent, before)| *before != important || (self.state_changed && sent.elapsed() >= STATE_EVERY));
         if due {
             self.queue_state();
         }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::job::{Rejection, Request};
+use crate::job::Rejection;
+use crate::job::units::Tags;
 
 /// Before this moment the clock of a board without a battery has not been set.
 const CLOCK_IS_SET_AFTER: Duration = Duration::from_secs(1_704_067_200);
@@ -45,12 +46,11 @@ impl Line {
             .maybe("retry_after_ms", rejection.retry_after.map(millis))
     }
 
-    pub(super) fn tags(self, request: &Request) -> Self {
-        if request.tags.pairs().is_empty() {
+    pub(super) fn tags(self, tags: &Tags) -> Self {
+        if tags.pairs().is_empty() {
             return self;
         }
-        let tags: Map<String, Value> =
-            request.tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let tags: Map<String, Value> = tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         self.put("tags", tags)
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use self::line::{Envelope, Line, millis, shorten, time};
 pub use self::retained::NodeFacts;
-use crate::job::units::{JobId, Seed};
+use crate::job::units::{JobId, Seed, Tags};
 use crate::job::{Failure, Progress, Rejection, Request};
 use crate::picture::Encoded;
 
@@ -46,13 +46,13 @@ impl Reporter {
             .put("tokens", tokens)
             .put("chunks", 1);
         let body = if request.warnings.is_empty() { body } else { body.put("warnings", &request.warnings) };
-        body.tags(request).done()
+        body.tags(&request.tags).done()
     }
 
     /// `started`, for the given attempt, counted from 1.
     pub fn started(&self, request: &Request, seq: u64, attempt: u32) -> String {
         let envelope = self.envelope(request.id.as_str(), seq);
-        Line::new("state", "started").all(&envelope).put("attempt", attempt).tags(request).done()
+        Line::new("state", "started").all(&envelope).put("attempt", attempt).tags(&request.tags).done()
     }
 
     /// `done`: how long the job waited and ran, and what its pictures are.
@@ -79,22 +79,20 @@ impl Reporter {
             .put("queue_ms", millis(queued))
             .put("run_ms", millis(ran))
             .put("images", images)
-            .tags(request)
+            .tags(&request.tags)
             .done()
     }
 
     /// `failed`, `cancelled` or `expired`.
-    pub fn failed(&self, state: &str, id: &JobId, seq: u64, failure: &Failure, tags: Option<&Request>) -> String {
-        let body = Line::new("state", state)
+    pub fn failed(&self, state: &str, id: &JobId, seq: u64, failure: &Failure, tags: &Tags) -> String {
+        Line::new("state", state)
             .all(&self.envelope(id.as_str(), seq))
             .put("code", failure.code.name())
             .put("message", shorten(&failure.message))
             .put("retryable", failure.code.retryable())
-            .put("images_done", 0);
-        match tags {
-            Some(request) => body.tags(request).done(),
-            None => body.done(),
-        }
+            .put("images_done", 0)
+            .tags(tags)
+            .done()
     }
 
     /// `rejected`.

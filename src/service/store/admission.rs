@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use serde_json::{Map, Value};
 
 use super::mail::post_status;
 use super::{JobKey, Store, StoreError, to_millis};
@@ -131,8 +132,16 @@ fn replay(transaction: &Transaction<'_>, key: JobKey) -> Result<(), StoreError> 
     }
     let answer: String = transaction.query_row("SELECT answer FROM job WHERE key = ?", [key.0], |row| row.get(0))?;
     transaction.execute("INSERT INTO mail (job, k) SELECT job, k FROM picture WHERE job = ? ORDER BY k", [key.0])?;
-    let body = format!("{},\"replay\":true}}", answer.strip_suffix('}').unwrap_or(&answer));
-    post_status(transaction, key, &body)
+    post_status(transaction, key, &replayed(&answer))
+}
+
+/// The same status with `replay`, which stands before the tags.
+fn replayed(answer: &str) -> String {
+    let Ok(mut status) = serde_json::from_str::<Map<String, Value>>(answer) else { return answer.to_owned() };
+    let tags = status.shift_remove("tags");
+    status.insert("replay".to_owned(), Value::Bool(true));
+    status.extend(tags.map(|tags| ("tags".to_owned(), tags)));
+    Value::Object(status).to_string()
 }
 
 fn open_jobs(transaction: &Transaction<'_>, client: Option<&Client>) -> Result<u64, StoreError> {

@@ -62,24 +62,35 @@ impl Store {
     }
 
     /// Work on a job begins: counted on the disk before it starts, so that a job that kills the process is found out.
-    /// Returns the number of the status.
-    pub fn begin(&self, key: JobKey, time: SystemTime, status: impl FnOnce(u64) -> String) -> Result<u64, StoreError> {
+    /// Returns the number of the status, or nothing if the job was cancelled meanwhile.
+    pub fn begin(
+        &self,
+        key: JobKey,
+        time: SystemTime,
+        status: impl FnOnce(u64) -> String,
+    ) -> Result<Option<u64>, StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        transaction.execute(
-            "UPDATE job SET state = 'running', attempt = attempt + 1, started = ?, boot = ? WHERE key = ?",
+        let begun = transaction.execute(
+            "UPDATE job SET state = 'running', attempt = attempt + 1, started = ?, boot = ?
+             WHERE key = ? AND state = 'queued'",
             params![to_millis(time), self.boot, key.0],
         )?;
+        if begun == 0 {
+            return Ok(None);
+        }
         let mut number = 0;
         next_status(&transaction, key, |seq| {
             number = seq;
             status(seq)
         })?;
         transaction.commit()?;
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// A job ended: its pictures and its last status are in the outbox when this returns.
+    ///
+    /// A job that ended before, because it was cancelled at the same moment, keeps its first end.
     pub fn finish(
         &self,
         key: JobKey,
@@ -88,6 +99,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
+        let ended = transaction.execute(
+            "UPDATE job SET state = ?, finished = ? WHERE key = ? AND state IN ('queued', 'running')",
+            params![end.state.name(), to_millis(end.time), key.0],
+        )?;
+        if ended == 0 {
+            return Ok(());
+        }
         for (k, picture) in (0..).zip(end.pictures) {
             transaction.execute(
                 "INSERT INTO picture (job, k, format, bytes) VALUES (?, ?, ?, ?)",
@@ -95,11 +113,7 @@ impl Store {
             )?;
             post_picture(&transaction, key, k)?;
         }
-        let body = next_status(&transaction, key, status)?;
-        transaction.execute(
-            "UPDATE job SET state = ?, finished = ?, answer = ? WHERE key = ?",
-            params![end.state.name(), to_millis(end.time), body, key.0],
-        )?;
+        last_status(&transaction, key, status)?;
         transaction.commit()?;
         Ok(())
     }
@@ -121,30 +135,31 @@ impl Store {
         Ok(recovered)
     }
 
-    /// Asks for the end of one job of a client, or of all of them. Queued jobs end here and now with `status`
-    /// (from their number); running ones are returned, for the worker to stop.
+    /// Asks for the end of one job of a client, or of all of them. Queued jobs end here and now with `status` (from
+    /// their id, the request with every default written out, and their number); running ones are returned, for the
+    /// worker to stop.
     pub fn cancel(
         &self,
         client: &Client,
         id: Option<&JobId>,
         time: SystemTime,
-        status: impl Fn(&JobId, u64) -> String,
+        status: impl Fn(&JobId, &str, u64) -> String,
     ) -> Result<(u64, Vec<JobKey>), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let open = open_jobs_of(&transaction, client, id)?;
         let mut running = Vec::new();
-        for (key, id, state) in &open {
-            if *state == State::Running {
-                transaction.execute("UPDATE job SET cancel = 1 WHERE key = ?", [key.0])?;
-                running.push(*key);
+        for job in &open {
+            if job.state == State::Running {
+                transaction.execute("UPDATE job SET cancel = 1 WHERE key = ?", [job.key.0])?;
+                running.push(job.key);
                 continue;
             }
-            let body = next_status(&transaction, *key, |seq| status(id, seq))?;
             transaction.execute(
-                "UPDATE job SET state = 'cancelled', finished = ?, answer = ? WHERE key = ?",
-                params![to_millis(time), body, key.0],
+                "UPDATE job SET state = 'cancelled', finished = ? WHERE key = ?",
+                params![to_millis(time), job.key.0],
             )?;
+            last_status(&transaction, job.key, |seq| status(&job.id, &job.request, seq))?;
         }
         transaction.commit()?;
         Ok((open.len() as u64, running))
@@ -166,7 +181,10 @@ impl Store {
             [before],
         )?;
         if forgotten > 0 {
-            connection.execute_batch("PRAGMA incremental_vacuum")?;
+            // This pragma frees one page a row.
+            let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
         }
         Ok(forgotten)
     }
@@ -194,8 +212,6 @@ pub(super) fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> 
     let text: String = row.get(first)?;
     let id: String = row.get(first + 1)?;
     let origin: String = row.get(first + 2)?;
-    let unreadable =
-        |column| rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text);
     let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
     let client = match origin {
         Origin::Shortcut => Client::shortcut(),
@@ -218,23 +234,37 @@ pub(super) fn next_status(
     Ok(body)
 }
 
-fn open_jobs_of(
+/// Numbers a job's last status, puts it into the outbox, and keeps it as the answer to a repeated request.
+pub(super) fn last_status(
     transaction: &Transaction<'_>,
-    client: &Client,
-    id: Option<&JobId>,
-) -> Result<Vec<(JobKey, JobId, State)>, StoreError> {
+    key: JobKey,
+    status: impl FnOnce(u64) -> String,
+) -> Result<(), StoreError> {
+    let body = next_status(transaction, key, status)?;
+    transaction.execute("UPDATE job SET answer = ? WHERE key = ?", params![body, key.0])?;
+    Ok(())
+}
+
+struct Open {
+    key: JobKey,
+    id: JobId,
+    request: String,
+    state: State,
+}
+
+fn open_jobs_of(transaction: &Transaction<'_>, client: &Client, id: Option<&JobId>) -> Result<Vec<Open>, StoreError> {
     let mut statement = transaction.prepare_cached(
-        "SELECT key, id, state FROM job WHERE state IN ('queued', 'running') AND client = ?1 AND (?2 IS NULL OR id = ?2)",
+        "SELECT key, id, request, state FROM job
+         WHERE state IN ('queued', 'running') AND client = ?1 AND (?2 IS NULL OR id = ?2)",
     )?;
     let rows = statement.query_map(params![client.as_str(), id.map(JobId::as_str)], |row| {
-        Ok((JobKey(row.get(0)?), row.get::<_, String>(1)?, State::find(&row.get::<_, String>(2)?)))
+        let id = JobId::try_from(row.get::<_, String>(1)?.as_str()).map_err(|_| unreadable(1))?;
+        let state = State::find(&row.get::<_, String>(3)?);
+        Ok(Open { key: JobKey(row.get(0)?), id, request: row.get(2)?, state })
     })?;
-    let mut open = Vec::new();
-    for row in rows {
-        let (key, id, state) = row?;
-        if let Ok(id) = JobId::try_from(id.as_str()) {
-            open.push((key, id, state));
-        }
-    }
-    Ok(open)
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn unreadable(column: usize) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text)
 }

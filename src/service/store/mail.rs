@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::jobs::address;
+use super::jobs::{address, last_status};
 use super::{Address, JobKey, Store, StoreError};
 
 /// One message that waits to be delivered.
@@ -34,8 +34,8 @@ pub enum MailKind {
 
 /// The oldest status goes first, unless a picture of its own job lies before it; then the oldest message.
 const NEXT: &str = "
-    SELECT mail.key, mail.k, mail.body, picture.format, picture.bytes, job.client, job.id, job.origin, job.correlation
-    FROM mail JOIN job ON job.key = mail.job LEFT JOIN picture ON picture.job = mail.job AND picture.k = mail.k
+    SELECT mail.key, mail.k, mail.body, mail.job, job.client, job.id, job.origin, job.correlation
+    FROM mail JOIN job ON job.key = mail.job
     ORDER BY mail.k IS NOT NULL OR EXISTS (
         SELECT 1 FROM mail AS before WHERE before.job = mail.job AND before.key < mail.key AND before.k IS NOT NULL
     ), mail.key
@@ -45,17 +45,19 @@ impl Store {
     /// The message to send next.
     pub fn next_mail(&self) -> Result<Option<Mail>, StoreError> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(NEXT)?;
-        let mail = statement
-            .query_row([], |row| {
-                let kind = match row.get::<_, Option<u8>>(1)? {
-                    None => MailKind::Status(row.get(2)?),
-                    Some(k) => MailKind::Picture { k, format: row.get(3)?, bytes: row.get(4)? },
-                };
-                Ok(Mail { key: row.get(0)?, address: address(row, 5)?, kind })
-            })
-            .optional()?;
-        Ok(mail)
+        let mut next = connection.prepare_cached(NEXT)?;
+        // The picture is fetched by itself: in the first statement the sort would read every picture that waits.
+        let mut picture = connection.prepare_cached("SELECT format, bytes FROM picture WHERE job = ? AND k = ?")?;
+        let mail = next.query_row([], |row| {
+            let kind = match row.get::<_, Option<u8>>(1)? {
+                None => MailKind::Status(row.get(2)?),
+                Some(k) => picture.query_row(params![row.get::<_, i64>(3)?, k], |row| {
+                    Ok(MailKind::Picture { k, format: row.get(0)?, bytes: row.get(1)? })
+                })?,
+            };
+            Ok(Mail { key: row.get(0)?, address: address(row, 4)?, kind })
+        });
+        Ok(mail.optional()?)
     }
 
     /// The broker has acknowledged a message.
@@ -64,16 +66,21 @@ impl Store {
         Ok(())
     }
 
-    /// A message cannot be sent at all: the job fails with `status` instead of its remaining pictures.
-    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(u64) -> String) -> Result<(), StoreError> {
+    /// A picture cannot be sent at all: the job fails with `status` (from the request with every default written out,
+    /// and its number) instead of what it still has in the outbox.
+    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(&str, u64) -> String) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        let job: Option<i64> =
-            transaction.query_row("SELECT job FROM mail WHERE key = ?", [key], |row| row.get(0)).optional()?;
-        if let Some(job) = job {
+        let job = transaction.query_row(
+            "SELECT job.key, job.request FROM mail JOIN job ON job.key = mail.job WHERE mail.key = ?",
+            [key],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+        );
+        if let Some((job, request)) = job.optional()? {
             transaction.execute("DELETE FROM mail WHERE job = ?", [job])?;
-            let body = super::jobs::next_status(&transaction, JobKey(job), status)?;
-            transaction.execute("UPDATE job SET state = 'failed', answer = ? WHERE key = ?", params![body, job])?;
+            transaction.execute("DELETE FROM picture WHERE job = ?", [job])?;
+            transaction.execute("UPDATE job SET state = 'failed' WHERE key = ?", [job])?;
+            last_status(&transaction, JobKey(job), |seq| status(&request, seq))?;
         }
         transaction.commit()?;
         Ok(())

@@ -8,7 +8,8 @@ mod jobs;
 mod mail;
 mod schema;
 
-use std::path::Path;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,8 @@ pub use mail::{Mail, MailKind};
 pub struct Store {
     connection: Mutex<Connection>,
     boot: String,
+    /// Held for as long as the store is open.
+    _lock: File,
 }
 
 /// The store cannot be read or written.
@@ -36,6 +39,9 @@ pub enum StoreError {
     /// The folder or the file cannot be made.
     #[error("the store cannot be opened: {0}")]
     Io(#[from] std::io::Error),
+    /// Another process works with it.
+    #[error("the store in {} belongs to another process that is running", .0.display())]
+    InUse(PathBuf),
     /// A newer version wrote it.
     #[error("the store has format {found}, this version reads up to {known}")]
     Newer {
@@ -53,9 +59,15 @@ impl Store {
     /// if it was the same boot.
     pub fn open(folder: &Path, boot: &str) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)?;
+        let lock = File::create(folder.join("store.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
         let connection = Connection::open(folder.join("store.sqlite"))?;
         schema::prepare(&connection)?;
-        Ok(Self { connection: Mutex::new(connection), boot: boot.to_owned() })
+        Ok(Self { connection: Mutex::new(connection), boot: boot.to_owned(), _lock: lock })
     }
 
     /// A thread that died in the middle rolled its transaction back, so the connection is still sound.

@@ -50,10 +50,11 @@ const STEPS: [&str; 1] = ["
 
 /// Sets the pragmas and brings the tables to this version's format.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    // Before the first page is written, or it has no effect.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > KNOWN {

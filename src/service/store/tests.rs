@@ -95,7 +95,7 @@ fn what_was_accepted_is_there_after_the_file_is_opened_again() {
     let (folder, store) = store();
     let asked = request("a1", "");
     assert_eq!(admit(&store, &asked, false), Accepted::New);
-    std::mem::forget(store);
+    drop(store);
     let store = Store::open(folder.path(), "boot-1").unwrap();
     let job = store.next_job().unwrap().unwrap();
     assert_eq!((job.address.id.as_str(), job.address.correlation.as_deref()), ("a1", Some(&b"xyz"[..])));
@@ -172,6 +172,45 @@ fn deaths_count_within_one_boot_and_a_clean_stop_gives_the_attempt_back() {
     store.begin(key, SystemTime::now(), status("started")).unwrap();
     store.give_back(key).unwrap();
     assert_eq!(store.next_job().unwrap().unwrap().attempts, 3);
+}
+
+#[test]
+fn a_job_that_was_cancelled_a_moment_before_it_began_stays_cancelled() {
+    let (_folder, store) = store();
+    admit(&store, &request("a1", r#","tags":{"a":"b"}"#), false);
+    let key = store.next_job().unwrap().unwrap().key;
+    let client = Client::try_from("esp32").unwrap();
+    let cancelled = |_: &JobId, request: &str, seq| {
+        assert_eq!(Request::tags_of(request).pairs().len(), 1);
+        status("cancelled")(seq)
+    };
+    let (jobs, running) = store.cancel(&client, None, SystemTime::now(), cancelled).unwrap();
+    assert_eq!((jobs, running.len()), (1, 0));
+    assert_eq!(store.begin(key, SystemTime::now(), status("started")).unwrap(), None);
+    finish(&store, key);
+    assert_eq!(deliver_all(&store), ["a1 accepted", "a1 cancelled"]);
+}
+
+#[test]
+fn a_store_belongs_to_one_process() {
+    let (folder, store) = store();
+    let error = Store::open(folder.path(), "boot-1").err().unwrap().to_string();
+    assert!(error.ends_with("belongs to another process that is running"), "{error}");
+    drop(store);
+    assert!(Store::open(folder.path(), "boot-1").is_ok());
+}
+
+#[test]
+fn forgetting_gives_the_space_back() {
+    let (folder, store) = store();
+    admit(&store, &request("a1", ""), false);
+    let pictures = [Encoded { format: Format::Png, width: 1, height: 1, bytes: vec![7; 2_000_000] }];
+    let end = Finished { state: State::Done, pictures: &pictures, time: SystemTime::now() };
+    store.finish(store.next_job().unwrap().unwrap().key, &end, status("done")).unwrap();
+    deliver_all(&store);
+    store.forget(SystemTime::now() + Duration::from_secs(3600), Duration::from_secs(60)).unwrap();
+    store.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(std::fs::metadata(folder.path().join("store.sqlite")).unwrap().len() < 200_000);
 }
 
 #[test]

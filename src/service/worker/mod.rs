@@ -30,8 +30,8 @@ pub struct Worker {
     pub store: Arc<Store>,
     /// Makes the pictures.
     pub generator: Arc<dyn Generate>,
-    /// What requests are held against.
-    pub rules: Arc<Rules>,
+    /// What stored requests are held against.
+    pub rules: Rules,
     /// Writes the statuses.
     pub reporter: Reporter,
     /// What goes on.
@@ -47,9 +47,6 @@ pub struct Worker {
     /// How long a job may run.
     pub job_time: Duration,
 }
-
-/// The pictures of a job with their encoded files, or why there are none.
-type Outcome = Result<(Vec<Made>, Vec<Encoded>), Failure>;
 
 /// Why the worker gave up.
 #[derive(Debug, thiserror::Error)]
@@ -89,37 +86,44 @@ impl Worker {
 
     /// Brings one job to its end, or gives it back when the appliance stops.
     fn work(&self, job: &Queued) -> Result<Option<Failure>, StoreError> {
-        let request = match self.reread(job) {
-            Ok(request) => request,
-            Err(rejection) => {
-                let failure = Failure::new(rejection.code, rejection.message);
-                self.fail(job, None, &failure)?;
-                return Ok(Some(failure));
-            }
-        };
         let begun = Instant::now();
-        let outcome = match self.refuse(job, &request) {
-            Some(failure) => Err(failure),
-            None => self.make(job, &request)?,
-        };
-        self.pulse.rest();
-        let failure = match outcome {
-            Ok((made, encoded)) => {
-                self.succeed(job, &request, begun, &made, &encoded)?;
-                None
-            }
-            Err(failure) if failure.stop == Some(Stop::Shutdown) => {
+        let ended = match self.attempt(job, begun)? {
+            Some(Err(failure)) if failure.stop == Some(Stop::Shutdown) => {
                 self.store.give_back(job.key)?;
                 Some(failure)
             }
-            Err(failure) => {
-                self.fail(job, Some(&request), &failure)?;
+            Some(Err(failure)) => {
+                self.fail(job, &failure)?;
                 Some(failure)
             }
+            Some(Ok(())) | None => None,
         };
+        self.pulse.rest(ended.is_none());
         self.bell.forget(job.key);
-        self.idle(failure.is_none().then(|| begun.elapsed()))?;
-        Ok(failure)
+        self.idle(ended.is_none().then(|| begun.elapsed()))?;
+        Ok(ended)
+    }
+
+    /// Makes and stores the pictures; nothing if the job was cancelled at the last moment.
+    fn attempt(&self, job: &Queued, begun: Instant) -> Result<Option<Result<(), Failure>>, StoreError> {
+        let request = match self.reread(job) {
+            Ok(request) => request,
+            Err(rejection) => return Ok(Some(Err(Failure::new(rejection.code, rejection.message)))),
+        };
+        if let Some(failure) = self.refuse(job, &request) {
+            return Ok(Some(Err(failure)));
+        }
+        let attempt = job.attempts + 1;
+        let begin =
+            self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(&request, seq, attempt))?;
+        let Some(seq) = begin else { return Ok(None) };
+        Ok(Some(match self.make(job, &request, seq) {
+            Ok((made, encoded)) => {
+                self.succeed(job, &request, begun, &made, &encoded)?;
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }))
     }
 
     /// The stored request goes through the same door as when it came: a model may have gone since.
@@ -149,22 +153,24 @@ impl Worker {
         request.deadline.filter(|deadline| *deadline <= SystemTime::now()).map(|_| Failure::stopped(Stop::Expired))
     }
 
-    /// Counts the attempt, tells that work begins, and has the pictures made.
-    fn make(&self, job: &Queued, request: &Request) -> Result<Outcome, StoreError> {
-        let attempt = job.attempts + 1;
-        let seq = self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(request, seq, attempt))?;
-        (self.notify)(Notice::Mail);
+    /// Tells that work begins, and has the pictures made.
+    fn make(&self, job: &Queued, request: &Request, seq: u64) -> Result<(Vec<Made>, Vec<Encoded>), Failure> {
         let began = Instant::now();
         self.activity.change(|now| (now.lifecycle, now.began) = (Lifecycle::Busy, Some(began)));
+        (self.notify)(Notice::Mail);
         (self.notify)(Notice::State);
-        self.pulse.begin();
+        self.pulse.begin(&request.recipe.model);
         let onlooker =
             Onlooker { worker: self, job, request, seq, give_up: began + self.job_time, told: Mutex::new(None) };
-        Ok(self.generator.generate(&request.recipe, &onlooker).and_then(|made| {
-            onlooker.publishing(made.len());
-            let encoded = made.iter().map(|made| encode(made, request)).collect::<Result<_, _>>()?;
-            Ok((made, encoded))
-        }))
+        let made = self.generator.generate(&request.recipe, &onlooker)?;
+        onlooker.publishing(made.len());
+        let room = self.activity.snapshot().room;
+        let encoded = made.iter().map(|made| {
+            let encoded = request.output.encode(made, &request.recipe, room);
+            encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
+        });
+        let encoded = encoded.collect::<Result<_, _>>()?;
+        Ok((made, encoded))
     }
 
     fn succeed(
@@ -190,11 +196,12 @@ impl Worker {
         Ok(())
     }
 
-    fn fail(&self, job: &Queued, request: Option<&Request>, failure: &Failure) -> Result<(), StoreError> {
+    fn fail(&self, job: &Queued, failure: &Failure) -> Result<(), StoreError> {
         let state = State::of(failure.code);
         let end = Finished { state, pictures: &[], time: SystemTime::now() };
+        let tags = Request::tags_of(&job.request);
         self.store
-            .finish(job.key, &end, |seq| self.reporter.failed(state.name(), &job.address.id, seq, failure, request))?;
+            .finish(job.key, &end, |seq| self.reporter.failed(state.name(), &job.address.id, seq, failure, &tags))?;
         if state == State::Failed {
             self.store.count("jobs_failed")?;
         }
@@ -219,9 +226,4 @@ impl Worker {
         (self.notify)(Notice::State);
         Ok(())
     }
-}
-
-fn encode(made: &Made, request: &Request) -> Result<Encoded, Failure> {
-    let encoded = request.output.encode(made, &request.recipe);
-    encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
 }

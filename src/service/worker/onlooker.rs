@@ -41,7 +41,7 @@ impl Onlooker<'_> {
 
 impl Watch for Onlooker<'_> {
     fn progress(&self, progress: Progress) {
-        self.worker.pulse.beat();
+        self.worker.pulse.step();
         self.worker.activity.change(|now| now.progress = Some(progress));
         (self.worker.notify)(Notice::State);
         if self.request.progress && self.may_tell() {
