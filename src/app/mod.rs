@@ -1,23 +1,21 @@
 //! The composition root: builds the appliance from its configuration, supervises its threads, and drains it.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod models;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use serde_json::json;
 
-use crate::config::{Config, ConfigError, Fault};
-use crate::job::request::Arrival;
-use crate::job::units::{Client, JobId};
-use crate::job::{Generate, ModelFacts, Origin, Request, Rules};
-use crate::model::{LoadError, Options, Runtime};
+pub use self::models::{load, rules};
+use crate::config::{Config, ConfigError};
+use crate::job::{Generate, Rules};
+use crate::model::LoadError;
 use crate::mqtt::{Courier, CourierError, Signal, link};
-use crate::pipeline::{Pipeline, Source};
 use crate::service::report::NodeFacts;
 use crate::service::worker::WorkerError;
 use crate::service::{Activity, Bell, Desk, Lifecycle, Notify, Pulse, Reporter, Store, StoreError, Worker};
@@ -48,74 +46,6 @@ pub enum AppError {
     /// A thread cannot be started or died without a word.
     #[error("the {0} thread died")]
     Thread(&'static str),
-}
-
-/// Loads the configured models onto the configured accelerator.
-pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
-    let sources = sources(config, file)?;
-    let runtime = Runtime::start(config.engine.library.as_deref())?;
-    let options = Options { accelerator: config.engine.accelerator, threads: config.engine.threads };
-    Ok(Pipeline::load(&runtime, options, &sources)?)
-}
-
-/// The model folders below `models.dir`, the default one first. Names come from this map, never from the network.
-fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
-    let fault = |path: &str, message: String| ConfigError {
-        file: file.to_owned(),
-        faults: vec![Fault { path: path.to_owned(), message }],
-    };
-    let dir = config.models.dir.display();
-    let entries = std::fs::read_dir(&config.models.dir)
-        .map_err(|error| fault("models.dir", format!("{dir} cannot be read: {error}")))?;
-    let mut found: BTreeMap<String, Source> = entries
-        .flatten()
-        .filter(|entry| entry.path().join("model_index.json").is_file())
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            Some((name.clone(), Source { name, folder: entry.path() }))
-        })
-        .collect();
-    let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
-    let default = match (&config.models.default, found.len()) {
-        (Some(name), _) => found.remove(name).ok_or_else(|| {
-            fault("models.default", format!("there is no model {name:?} in {dir}, there is: {names}"))
-        })?,
-        (None, 0) => {
-            return Err(fault(
-                "models.dir",
-                format!("there is no model in {dir}, a model is a folder with model_index.json"),
-            ));
-        }
-        (None, 1) => return Ok(found.into_values().collect()),
-        (None, _) => return Err(fault("models.default", format!("must name one of the models in {dir}: {names}"))),
-    };
-    Ok(std::iter::once(default).chain(found.into_values()).collect())
-}
-
-/// What requests are held against. The operator's defaults pass the same door as requests.
-pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Rules, ConfigError> {
-    let rules = Rules {
-        limits: config.limits.clone(),
-        defaults: config.defaults.clone(),
-        shortcut_output: config.image.clone(),
-        models,
-    };
-    let probe = Arrival {
-        client: Client::shortcut(),
-        origin: Origin::Request,
-        payload: b"probe",
-        time: SystemTime::UNIX_EPOCH,
-        correlation: None,
-        expiry: None,
-        fresh_id: JobId::random([0; 16]),
-        fresh_seed: 0_u32.into(),
-    };
-    Request::parse(&probe, &rules).map_err(|refused| {
-        let path = refused.rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
-        let faults = vec![Fault { path, message: refused.rejection.message }];
-        ConfigError { file: file.to_owned(), faults }
-    })?;
-    Ok(rules)
 }
 
 /// A running appliance.
