@@ -3,7 +3,6 @@
 mod raw;
 
 use super::denoise::Prediction;
-use super::schedule::Spacing;
 
 /// What the samplers need to know from a scheduler's configuration.
 ///
@@ -74,6 +73,17 @@ pub enum ConfigError {
         /// What the file says.
         got: String,
     },
+}
+
+/// How timesteps are spread over the training (Lin et al. 2024, table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    /// Evenly, both ends included.
+    Linspace,
+    /// By a whole number of timesteps from the clean end.
+    Leading,
+    /// Evenly from the noisy end.
+    Trailing,
 }
 
 #[cfg(test)]

@@ -26,11 +26,11 @@ mod oracle;
 #[cfg(test)]
 mod parity;
 
-pub use config::{Betas, ConfigError, SchedulerConfig};
+pub use config::{Betas, ConfigError, SchedulerConfig, Spacing};
 pub use denoise::{Both, Denoise, Guidance, Halt, Input, Pass, Predict, Prediction, WrongShape};
 pub use latents::Latents;
 pub use levels::{Levels, NoiseLevel};
 pub use noise::{Noise, TorchCpu};
 pub use sample::{Plan, sample};
 pub use sampler::{Options, SAMPLERS, Sampler};
-pub use schedule::{Schedule, ScheduleError, Spacing, levels};
+pub use schedule::{Schedule, ScheduleError, levels};

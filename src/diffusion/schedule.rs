@@ -1,6 +1,6 @@
 //! Which noise levels a run passes through.
 
-use super::config::{Betas, SchedulerConfig};
+use super::config::{Betas, SchedulerConfig, Spacing};
 use super::denoise::Prediction;
 use super::levels::{Levels, NoiseLevel};
 use super::sampler::{Ends, Karras, Sampler};
@@ -31,17 +31,6 @@ impl Schedule {
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|schedule| schedule.name() == name)
     }
-}
-
-/// How timesteps are spread over the training (Lin et al. 2024, table 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spacing {
-    /// Evenly, both ends included.
-    Linspace,
-    /// By a whole number of timesteps from the clean end.
-    Leading,
-    /// Evenly from the noisy end.
-    Trailing,
 }
 
 /// The levels of a run of `steps` steps, as the sampler's class in diffusers has them.

@@ -1,6 +1,6 @@
 //! The one seam of the house: who makes pictures, and who looks on while they are made.
 
-use super::outcome::Failure;
+use super::outcome::{Failure, Stop};
 use super::recipe::Recipe;
 use super::units::Seed;
 use crate::picture::Picture;
@@ -76,15 +76,4 @@ impl Stage {
             Self::Publish => "publish",
         }
     }
-}
-
-/// Why running work is to end early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The requester asked for it.
-    Cancelled,
-    /// The deadline passed.
-    Expired,
-    /// The appliance is being stopped; the job stays in the store and is taken up again.
-    Shutdown,
 }

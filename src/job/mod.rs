@@ -13,8 +13,8 @@ mod fields;
 mod json;
 mod recipe;
 
-pub use generate::{Generate, Made, Progress, Stage, Stop, Watch};
-pub use outcome::{Code, Failure, Rejection};
+pub use generate::{Generate, Made, Progress, Stage, Watch};
+pub use outcome::{Code, Failure, Rejection, Stop};
 pub use recipe::Recipe;
 pub use request::{Origin, Output, Request};
 pub use rules::{Limits, ModelFacts, Rules};

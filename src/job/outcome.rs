@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::generate::Stop;
-
 /// A request that cannot be taken. Says what was expected and what came.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -68,6 +66,17 @@ impl Failure {
         };
         Self { stop: Some(stop), ..Self::new(code, message) }
     }
+}
+
+/// Why running work is to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The requester asked for it.
+    Cancelled,
+    /// The deadline passed.
+    Expired,
+    /// The appliance is being stopped; the job stays in the store and is taken up again.
+    Shutdown,
 }
 
 macro_rules! codes {

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use super::{Betas, ConfigError, SchedulerConfig};
+use crate::diffusion::config::Spacing;
 use crate::diffusion::denoise::Prediction;
-use crate::diffusion::schedule::Spacing;
 
 /// The keys of diffusers that mean something here; any may be absent or null.
 #[derive(serde::Deserialize)]

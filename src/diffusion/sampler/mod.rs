@@ -8,7 +8,7 @@ mod step;
 
 use std::fmt;
 
-use super::schedule::Spacing;
+use super::config::Spacing;
 use super::{Denoise, Halt, Latents, Levels, Noise};
 
 /// All samplers. To add one: a file beside this one, a row here, and a row in `tests/golden/schedulers.py`.

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::mail::{post_picture, post_status};
-use super::{Address, JobKey, State, Store, StoreError, from_millis, to_millis};
-use crate::job::Origin;
+use super::mail::{last_status, next_status, post_picture};
+use super::{Address, JobKey, State, Store, StoreError, address, from_millis, to_millis, unreadable};
 use crate::job::units::{Client, JobId};
 use crate::picture::Encoded;
 
@@ -207,44 +206,6 @@ impl Store {
     }
 }
 
-/// Reads an address from four columns that begin at `first`.
-pub(super) fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> {
-    let text: String = row.get(first)?;
-    let id: String = row.get(first + 1)?;
-    let origin: String = row.get(first + 2)?;
-    let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
-    let client = match origin {
-        Origin::Shortcut => Client::shortcut(),
-        Origin::Request => Client::try_from(text.as_str()).map_err(|_| unreadable(first))?,
-    };
-    let id = JobId::try_from(id.as_str()).map_err(|_| unreadable(first + 1))?;
-    Ok(Address { client, id, origin, correlation: row.get(first + 3)? })
-}
-
-/// Numbers a job's next status and puts it into the outbox.
-pub(super) fn next_status(
-    transaction: &Transaction<'_>,
-    key: JobKey,
-    status: impl FnOnce(u64) -> String,
-) -> Result<String, StoreError> {
-    let seq =
-        transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
-    let body = status(seq);
-    post_status(transaction, key, &body)?;
-    Ok(body)
-}
-
-/// Numbers a job's last status, puts it into the outbox, and keeps it as the answer to a repeated request.
-pub(super) fn last_status(
-    transaction: &Transaction<'_>,
-    key: JobKey,
-    status: impl FnOnce(u64) -> String,
-) -> Result<(), StoreError> {
-    let body = next_status(transaction, key, status)?;
-    transaction.execute("UPDATE job SET answer = ? WHERE key = ?", params![body, key.0])?;
-    Ok(())
-}
-
 struct Open {
     key: JobKey,
     id: JobId,
@@ -263,8 +224,4 @@ fn open_jobs_of(transaction: &Transaction<'_>, client: &Client, id: Option<&JobI
         Ok(Open { key: JobKey(row.get(0)?), id, request: row.get(2)?, state })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn unreadable(column: usize) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text)
 }

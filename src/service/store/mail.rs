@@ -2,8 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::jobs::{address, last_status};
-use super::{Address, JobKey, Store, StoreError};
+use super::{Address, JobKey, Store, StoreError, address};
 
 /// One message that waits to be delivered.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +89,30 @@ impl Store {
     pub fn mail_waiting(&self) -> Result<u64, StoreError> {
         Ok(self.lock().query_row("SELECT count(*) FROM mail", [], |row| row.get(0))?)
     }
+}
+
+/// Numbers a job's next status and puts it into the outbox.
+pub(super) fn next_status(
+    transaction: &Transaction<'_>,
+    key: JobKey,
+    status: impl FnOnce(u64) -> String,
+) -> Result<String, StoreError> {
+    let seq =
+        transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
+    let body = status(seq);
+    post_status(transaction, key, &body)?;
+    Ok(body)
+}
+
+/// Numbers a job's last status, puts it into the outbox, and keeps it as the answer to a repeated request.
+pub(super) fn last_status(
+    transaction: &Transaction<'_>,
+    key: JobKey,
+    status: impl FnOnce(u64) -> String,
+) -> Result<(), StoreError> {
+    let body = next_status(transaction, key, status)?;
+    transaction.execute("UPDATE job SET answer = ? WHERE key = ?", params![body, key.0])?;
+    Ok(())
 }
 
 /// Puts a status into the outbox.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::job::units::{Client, JobId};
 use crate::job::{Code, Origin};
@@ -137,6 +137,24 @@ impl State {
     fn find(name: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Failed)
     }
+}
+
+/// Reads an address from four columns that begin at `first`.
+fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> {
+    let text: String = row.get(first)?;
+    let id: String = row.get(first + 1)?;
+    let origin: String = row.get(first + 2)?;
+    let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
+    let client = match origin {
+        Origin::Shortcut => Client::shortcut(),
+        Origin::Request => Client::try_from(text.as_str()).map_err(|_| unreadable(first))?,
+    };
+    let id = JobId::try_from(id.as_str()).map_err(|_| unreadable(first + 1))?;
+    Ok(Address { client, id, origin, correlation: row.get(first + 3)? })
+}
+
+fn unreadable(column: usize) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text)
 }
 
 /// Milliseconds since 1970; a clock before that counts as 1970.
