@@ -124,3 +124,23 @@ fn a_prompt_from_mosquitto_pub_brings_a_picture_on_image() {
         listener.on("jet1/availability").last().is_some_and(|heard| heard.text() == "offline")
     });
 }
+
+#[test]
+fn prompts_are_written_into_the_log_only_if_the_operator_asks() {
+    for (lines, logged) in [("", false), ("[log]\nprompts = true", true)] {
+        let broker = Mosquitto::start();
+        let listener = Listener::start(&broker);
+        let service = Service::with(&broker, lines, |command| {
+            command.env("RUST_LOG", "trace");
+        });
+        listener.first_where("jet1/availability", |heard| heard.text() == "online");
+        let topic = "diffused/jet1/request/esp32";
+        broker.publish(topic, r#"{"id":"a1","prompt":"canary","negative_prompt":"canary","steps":1}"#, &[]);
+        listener.status("a1", "done");
+        broker.publish(topic, r#"{"id":"a2","prompt":"canary" canary"#, &[]);
+        listener.first_where("/status", |heard| heard.state() == "rejected");
+        let told = listener.all().into_iter().filter(|heard| !heard.topic.contains("/request/"));
+        assert_eq!(told.filter(|heard| heard.text().contains("canary")).count(), 0);
+        assert_eq!(service.log().contains("canary"), logged, "{}", service.log());
+    }
+}

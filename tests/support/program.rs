@@ -1,5 +1,6 @@
 //! The built program.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -55,6 +56,11 @@ impl Service {
         Self { child, config, _folder: folder }
     }
 
+    /// What it wrote to stderr so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.config.with_file_name("log")).unwrap()
+    }
+
     pub fn start_again(&mut self) {
         self.child = spawn(&self.config, |_| {});
     }
@@ -81,7 +87,8 @@ impl Drop for Service {
 
 fn spawn(config: &Path, prepare: impl Fn(&mut Command)) -> Child {
     let mut command = diffused(&["run", "--config", config.to_str().unwrap()]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    let log = File::options().create(true).append(true).open(config.with_file_name("log")).unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     prepare(&mut command);
     command.spawn().unwrap()
 }
