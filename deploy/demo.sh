@@ -10,5 +10,5 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 need_compiler
 need_pip
 "$root/deploy/onnxruntime.sh"
-cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml"
+cargo build --release --locked --manifest-path "$root/Cargo.toml"
 exec "${CARGO_TARGET_DIR:-$root/target}/release/diffused" demo "$@"
