@@ -103,8 +103,8 @@ fn spawn(config: &std::path::Path) -> Child {
     Command::new(program).arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Sends a signal by name.
+/// Sends a signal by name. The shell's own `kill`: a bare machine has no other.
 pub fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(status.success(), "cannot send SIG{name}");
 }
