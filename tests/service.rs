@@ -165,6 +165,9 @@ fn higher_priority_goes_first() {
     for (id, priority) in [("first", 5), ("low", 1), ("high", 9)] {
         let request = json!({"id": id, "prompt": "x", "priority": priority});
         broker.publish("diffused/jet1/request/esp32", request.to_string(), &[]);
+        if id == "first" {
+            listener.status(id, "started");
+        }
     }
     eventually("all are accepted", || ["first", "low", "high"].iter().all(|id| !listener.states(id).is_empty()));
     node.painter.let_go();
