@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from PIL import Image, ImageDraw
 
-from draw import COLOURS, OVERSAMPLE, RELATIONS, SHAPES, SIZE, draw_shape
+from shapes import COLOURS, OVERSAMPLE, RELATIONS, SHAPES, SIZE, draw_shape
 
 COLOUR_LIMIT = 60  # the farthest that a colour may be from the palette and still have its name
 FOREGROUND = 60  # the least distance from the background colour at which a pixel belongs to an object

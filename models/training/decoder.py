@@ -1,6 +1,6 @@
 """Phase 3: sharpens the decoder while the latents stay as they are, so that the denoiser remains valid.
 
-    python decoder.py PICTURES.npz RUN [--steps 4000]
+    python decoder.py PICTURES.npz RUN [--steps 5000]
 
 The decoder learns from latents with a little noise, because those that the denoiser makes are not perfect either.
 """
@@ -26,7 +26,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("pictures")
     options.add_argument("run")
-    options.add_argument("--steps", type=int, default=4000)
+    options.add_argument("--steps", type=int, default=5000)
     options = options.parse_args()
     torch.manual_seed(1)
     pictures, _, _ = load_pictures(options.pictures)

@@ -23,12 +23,12 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tokenizer import load_tokenizer, write_tokenizer
 
 GRAPHS = ["text_encoder", "unet", "vae_encoder", "vae_decoder"]
-SETTINGS = dict(steps=20, guidance_scale=4.0, sampler="ddim", width=64, height=64, guidance="cfg")
+SETTINGS = dict(steps=20, guidance_scale=2.0, sampler="ddim", width=64, height=64, guidance="cfg")
 SMALLEST = 64  # initialisers with fewer elements are not worth a cast
 ALIASES = {  # words that were never drawn behave like the word they mean
     "red": "crimson scarlet ruby", "purple": "violet", "pink": "magenta rose", "cyan": "turquoise aqua teal",
-    "blue": "navy", "yellow": "gold golden", "circle": "disc disk dot ball round", "square": "box rectangle block",
-    "cross": "plus", "ring": "donut hoop", "small": "tiny little mini", "large": "big huge giant",
+    "blue": "navy", "yellow": "gold golden", "circle": "disc disk dot ball round", "square": "box block",
+    "cross": "plus", "ring": "donut hoop", "small": "tiny mini", "large": "big huge giant",
     "house": "home cottage cabin", "sea": "ocean", "mountains": "mountain hills", "sunset": "dusk sunrise",
     "above": "over", "below": "under beneath",
 }

@@ -52,7 +52,7 @@ def measure_singles(model, wanted, quick):
     report("combinations drawn in training", rows[~held])
     report("held-out combinations", rows[held])
     if not quick:
-        for guidance in (1, 2, 3, 5, 7.5):
+        for guidance in (1, 3, 4, 5, 7.5):
             report(f"guidance {guidance:g}", judge(model.pictures(texts, guidance), wanted))
         report("10 steps", judge(model.pictures(texts, steps=10), wanted))
     report("control: generated, judged by other prompts", judge(made, wanted[1:] + wanted[:1]))

@@ -4,6 +4,7 @@ import random
 import numpy as np
 
 import draw
+import shapes
 from captions import article
 
 
@@ -12,7 +13,7 @@ def single_prompts(count, seed):
     rnd = random.Random(seed)
     wanted = []
     while len(wanted) < count:
-        shape, colour, background = rnd.choice(draw.SHAPES), *rnd.sample(list(draw.COLOURS), 2)
+        shape, colour, background = rnd.choice(shapes.SHAPES), *rnd.sample(list(shapes.COLOURS), 2)
         wanted.append(dict(shape=shape, colour=colour, background=background))
     return wanted
 
@@ -25,8 +26,8 @@ def single_text(wanted, size=""):
 def pair_prompts(count, seed):
     """Random pairs of shapes in two colours on a third."""
     rnd = random.Random(seed)
-    return [dict(colours=rnd.sample(list(draw.COLOURS), 3), shapes=rnd.choices(draw.SHAPES, k=2),
-                 relation=rnd.choice(list(draw.RELATIONS))) for _ in range(count)]
+    return [dict(colours=rnd.sample(list(shapes.COLOURS), 3), shapes=rnd.choices(shapes.SHAPES, k=2),
+                 relation=rnd.choice(list(shapes.RELATIONS))) for _ in range(count)]
 
 
 def pair_text(wanted):

@@ -2,7 +2,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from draw import COLOURS, OVERSAMPLE, SIZE, draw_shape, finish
+from shapes import COLOURS, OVERSAMPLE, SIZE, draw_shape, finish
 
 SKIES = {  # colour at the top, colour at the bottom, and how bright everything below the sky is
     "day": ((95, 170, 240), (190, 225, 250), 1.0),
