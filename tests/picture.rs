@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::pixels::Pixels;
-use crate::support::program::{complaint, diffused, run};
+use crate::support::program::{complaint, diffused, root, run};
 
 /// What the bundled model was drawn with.
 const PALETTE: [(&str, [i32; 3]); 10] = [
@@ -28,6 +28,16 @@ fn the_demo_leaves_a_picture_that_shows_its_prompt() {
     let file = folder.path().join("demo.png");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), file.canonicalize().unwrap().to_str().unwrap());
     assert_eq!(seen(&file), Seen { centre: "red", border: "blue" });
+}
+
+#[test]
+fn the_demo_takes_another_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = root().join("tests/golden/toy");
+    let output =
+        diffused(&["demo", "x", "--model", toy.to_str().unwrap()]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", complaint(&output));
+    assert_eq!(Pixels::of_png(&std::fs::read(folder.path().join("demo.png")).unwrap()).width, 64);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub struct Args {
     /// Stay up afterwards, for requests from other programs
     #[arg(long)]
     keep_running: bool,
+    /// Folder of an exported model [default: the bundled one]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
     /// ONNX Runtime's library, or a folder that holds it
     #[arg(long, value_name = "FILE")]
     library: Option<PathBuf>,
@@ -45,7 +48,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let stop = run::stop_on_signals()?;
     let listen = broker::start().map_err(|error| CliError::Internal(error.to_string()))?;
     let store = Scratch::new()?;
-    let config = config(listen, &store.0, args.library.as_deref())?;
+    let config = config(listen, &store.0, args)?;
     let file = Path::new("the demo's own configuration");
     let pipeline = app::load(&config, file)?;
     let appliance = start(&config, pipeline, file)?;
@@ -73,20 +76,21 @@ fn start(config: &Config, pipeline: Pipeline, file: &Path) -> Result<Appliance, 
 }
 
 /// The service's configuration goes through the same door as an operator's.
-fn config(listen: SocketAddr, store: &Path, library: Option<&Path>) -> Result<Config, CliError> {
-    let model = bundled::model()?;
-    let models = model.parent().unwrap_or(Path::new("."));
-    let name = model.file_name().unwrap_or_default();
+fn config(listen: SocketAddr, store: &Path, args: &Args) -> Result<Config, CliError> {
+    let model = args.model.clone().map_or_else(bundled::model, Ok)?;
+    let model = model.canonicalize().unwrap_or(model);
     let mut table = json!({
         "node": { "name": NODE },
         "mqtt": { "url": format!("mqtt://{listen}"), "max_packet": 16 * 1024 * 1024 },
-        "models": { "dir": models, "default": name.to_string_lossy() },
+        "models": {
+            "dir": model.parent().unwrap_or(Path::new(".")),
+            "default": model.file_name().unwrap_or_default().to_string_lossy(),
+        },
         "store": { "dir": store },
         "engine": {},
     });
-    if let Some(library) = library {
-        let absolute = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
-        table["engine"]["library"] = json!(absolute);
+    if let Some(library) = &args.library {
+        table["engine"]["library"] = json!(std::path::absolute(library).unwrap_or_else(|_| library.clone()));
     }
     let text = toml::to_string(&table).map_err(|error| CliError::Internal(error.to_string()))?;
     Ok(Config::parse(&text, Path::new("demo.toml"))?)
