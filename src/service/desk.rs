@@ -126,7 +126,7 @@ impl Desk {
     pub fn cancel(&self, client: &Client, id: Option<&JobId>) -> Result<u64, StoreError> {
         let failure = Failure::stopped(Stop::Cancelled);
         let (jobs, running) = self.store.cancel(client, id, SystemTime::now(), |id, request, seq| {
-            self.reporter.failed(State::Cancelled.name(), id, seq, &failure, &Request::tags_of(request))
+            self.reporter.failed(State::Cancelled, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
         running.into_iter().for_each(|key: JobKey| self.bell.cancel(key));
         let open = self.store.open_jobs()?;

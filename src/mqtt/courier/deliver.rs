@@ -109,8 +109,8 @@ impl Talk {
         let message = format!("the picture makes a packet of {size} bytes, the broker takes {}", self.line.max_packet);
         let failure = Failure::new(Code::OutputTooLarge, message);
         let reporter = &self.courier.desk.reporter;
-        self.courier.desk.store.replace_pictures(key, |request, seq| {
-            reporter.failed(State::Failed.name(), id, seq, &failure, &Request::tags_of(request))
+        self.courier.desk.store.replace_pictures(key, |request, delivered, seq| {
+            reporter.failed(State::Failed, id, seq, &failure, delivered, &Request::tags_of(request))
         })
     }
 

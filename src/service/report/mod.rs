@@ -12,6 +12,7 @@ pub use self::retained::NodeFacts;
 use crate::job::units::{JobId, Seed, Tags};
 use crate::job::{Failure, Progress, Rejection, Request};
 use crate::picture::Encoded;
+use crate::service::store::State;
 
 /// Writes what goes out, under one node's name.
 #[derive(Clone, Debug)]
@@ -83,14 +84,22 @@ impl Reporter {
             .done()
     }
 
-    /// `failed`, `cancelled` or `expired`.
-    pub fn failed(&self, state: &str, id: &JobId, seq: u64, failure: &Failure, tags: &Tags) -> String {
-        Line::new("state", state)
+    /// `failed`, `cancelled` or `expired`, after `images_done` pictures were delivered.
+    pub fn failed(
+        &self,
+        state: State,
+        id: &JobId,
+        seq: u64,
+        failure: &Failure,
+        images_done: u64,
+        tags: &Tags,
+    ) -> String {
+        Line::new("state", state.name())
             .all(&self.envelope(id.as_str(), seq))
             .put("code", failure.code.name())
             .put("message", shorten(&failure.message))
             .put("retryable", failure.code.retryable())
-            .put("images_done", 0)
+            .put("images_done", images_done)
             .tags(tags)
             .done()
     }

@@ -66,8 +66,8 @@ impl Store {
     }
 
     /// A picture cannot be sent at all: the job fails with `status` (from the request with every default written out,
-    /// and its number) instead of what it still has in the outbox.
-    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(&str, u64) -> String) -> Result<(), StoreError> {
+    /// the pictures that were delivered, and its number) instead of what it still has in the outbox.
+    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(&str, u64, u64) -> String) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let job = transaction.query_row(
@@ -76,10 +76,15 @@ impl Store {
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
         );
         if let Some((job, request)) = job.optional()? {
+            let delivered = transaction.query_row(
+                "SELECT (SELECT count(*) FROM picture WHERE job = ?1) - (SELECT count(k) FROM mail WHERE job = ?1)",
+                [job],
+                |row| row.get(0),
+            )?;
             transaction.execute("DELETE FROM mail WHERE job = ?", [job])?;
             transaction.execute("DELETE FROM picture WHERE job = ?", [job])?;
             transaction.execute("UPDATE job SET state = 'failed' WHERE key = ?", [job])?;
-            last_status(&transaction, JobKey(job), |seq| status(&request, seq))?;
+            last_status(&transaction, JobKey(job), |seq| status(&request, delivered, seq))?;
         }
         transaction.commit()?;
         Ok(())

@@ -192,6 +192,28 @@ fn a_job_that_was_cancelled_a_moment_before_it_began_stays_cancelled() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_sent_fails_its_job_and_says_how_many_were() {
+    let (_folder, store) = store();
+    admit(&store, &request("a1", ""), false);
+    let picture = || Encoded { format: Format::Png, width: 1, height: 1, bytes: vec![1, 2, 3] };
+    let pictures = [picture(), picture(), picture()];
+    let end = Finished { state: State::Done, pictures: &pictures, time: SystemTime::now() };
+    store.finish(store.next_job().unwrap().unwrap().key, &end, status("done")).unwrap();
+    for _ in ["accepted", "picture 0"] {
+        store.delivered(store.next_mail().unwrap().unwrap().key).unwrap();
+    }
+    let second = store.next_mail().unwrap().unwrap();
+    let failed = |_: &str, delivered, seq| {
+        assert_eq!((delivered, seq), (1, 3));
+        status("failed")(seq)
+    };
+    store.replace_pictures(second.key, failed).unwrap();
+    assert_eq!(deliver_all(&store), ["a1 failed"]);
+    admit(&store, &request("a1", ""), false);
+    assert_eq!(deliver_all(&store), ["a1 failed"], "the answer to a repetition");
+}
+
+#[test]
 fn a_store_belongs_to_one_process() {
     let (folder, store) = store();
     let error = Store::open(folder.path(), "boot-1").err().unwrap().to_string();

@@ -200,8 +200,7 @@ impl Worker {
         let state = State::of(failure.code);
         let end = Finished { state, pictures: &[], time: SystemTime::now() };
         let tags = Request::tags_of(&job.request);
-        self.store
-            .finish(job.key, &end, |seq| self.reporter.failed(state.name(), &job.address.id, seq, failure, &tags))?;
+        self.store.finish(job.key, &end, |seq| self.reporter.failed(state, &job.address.id, seq, failure, 0, &tags))?;
         if state == State::Failed {
             self.store.count("jobs_failed")?;
         }
