@@ -66,7 +66,12 @@ impl Talk {
             return Ok(());
         }
         let mail_first = std::mem::take(&mut self.line.mail_is_next);
-        let _ = (mail_first && self.send_mail()?) || self.send_answer() || (!mail_first && self.send_mail()?);
+        if mail_first && self.send_mail()? {
+            return Ok(());
+        }
+        if !self.send_answer() && !mail_first {
+            self.send_mail()?;
+        }
         Ok(())
     }
 

@@ -8,7 +8,6 @@ mod receive;
 mod retained;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use super::wire::{Content, Outgoing};
 use super::{Signal, Topics};
 use crate::job::Origin;
 use crate::service::report::NodeFacts;
-use crate::service::{Activity, Desk, Lifecycle, Notice, StoreError};
+use crate::service::{Desk, Lifecycle, Notice, StoreError};
 
 /// How long a clean stop may take to deliver what is left, and then for the acknowledgement of `offline`.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -67,10 +66,8 @@ struct Line {
 impl Courier {
     /// Reacts to signals until it is told to stop and has said goodbye.
     pub fn run(self, signals: &Receiver<Signal>) -> Result<(), CourierError> {
-        let activity = Arc::clone(&self.desk.activity);
         let mut talk = Talk {
             courier: self,
-            activity,
             line: Line::default(),
             inbox: Inbox::new(),
             retained: VecDeque::new(),
@@ -99,7 +96,6 @@ impl Courier {
 /// A courier at work.
 struct Talk {
     courier: Courier,
-    activity: Arc<Activity>,
     line: Line,
     inbox: Inbox<Publish>,
     /// Retained topics to publish, in order.
@@ -155,7 +151,7 @@ impl Talk {
             tracing::error!(%error, "cannot subscribe");
         }
         let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
-        self.activity.change(|now| now.room = Some(room));
+        self.courier.desk.activity.change(|now| now.room = Some(room));
         self.line = Line { client: Some(client), max_packet, ..Line::default() };
     }
 
@@ -169,7 +165,7 @@ impl Talk {
     /// The subscriptions stand: now the retained topics, `online` last.
     fn granted(&mut self, codes: &[SubscribeReasonCode]) {
         let refused = codes.iter().filter(|code| !matches!(code, SubscribeReasonCode::Success(_))).count();
-        self.activity.change(|now| {
+        self.courier.desk.activity.change(|now| {
             now.alerts.retain(|alert| *alert != "subscription_refused");
             if refused > 0 {
                 now.alerts.push("subscription_refused");
@@ -186,7 +182,7 @@ impl Talk {
 
     /// A clean stop: the last state and `offline`, after what can still be delivered.
     fn leave(&mut self) {
-        self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
+        self.courier.desk.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
         self.leaving = Some(Farewell { until: Instant::now() + FAREWELL, offline: None });
         if self.line.subscribed {
             self.queue_state();

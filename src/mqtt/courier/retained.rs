@@ -20,7 +20,7 @@ impl Talk {
         if !self.line.subscribed {
             return;
         }
-        let now = self.activity.snapshot();
+        let now = self.courier.desk.activity.snapshot();
         let important = (now.lifecycle, now.alerts);
         let due = self
             .state_sent
@@ -32,10 +32,10 @@ impl Talk {
     }
 
     pub(super) fn queue_state(&mut self) {
-        let now = self.activity.snapshot();
+        let now = self.courier.desk.activity.snapshot();
         self.state_sent = Some((Instant::now(), (now.lifecycle, now.alerts)));
         self.state_changed = false;
-        let state = self.courier.desk.reporter.state(&self.activity);
+        let state = self.courier.desk.reporter.state(&self.courier.desk.activity);
         self.retained.push_back(Outgoing::retained(self.courier.topics.state(), state, Content::Json));
     }
 

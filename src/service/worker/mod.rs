@@ -48,6 +48,16 @@ pub struct Worker {
     pub job_time: Duration,
 }
 
+/// How the work on a job ended.
+enum Ending {
+    /// Its pictures are in the store.
+    Done,
+    /// It could not be finished, or was told to stop.
+    Failed(Failure),
+    /// It was cancelled at the last moment, before it began.
+    Skipped,
+}
+
 /// Why the worker gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -74,7 +84,7 @@ impl Worker {
                 continue;
             };
             match self.work(&job)? {
-                Some(failure) if failure.code == Code::Inference => faults += 1,
+                Ending::Failed(failure) if failure.code == Code::Inference => faults += 1,
                 _ => faults = 0,
             }
             if faults >= INFERENCE_FAULTS {
@@ -85,45 +95,41 @@ impl Worker {
     }
 
     /// Brings one job to its end, or gives it back when the appliance stops.
-    fn work(&self, job: &Queued) -> Result<Option<Failure>, StoreError> {
+    fn work(&self, job: &Queued) -> Result<Ending, StoreError> {
         let begun = Instant::now();
-        let ended = match self.attempt(job, begun)? {
-            Some(Err(failure)) if failure.stop == Some(Stop::Shutdown) => {
-                self.store.give_back(job.key)?;
-                Some(failure)
-            }
-            Some(Err(failure)) => {
-                self.fail(job, &failure)?;
-                Some(failure)
-            }
-            Some(Ok(())) | None => None,
-        };
-        self.pulse.rest(ended.is_none());
+        let ending = self.attempt(job, begun)?;
+        match &ending {
+            Ending::Failed(failure) if failure.stop == Some(Stop::Shutdown) => self.store.give_back(job.key)?,
+            Ending::Failed(failure) => self.fail(job, failure)?,
+            Ending::Done | Ending::Skipped => {}
+        }
+        let done = matches!(ending, Ending::Done);
+        self.pulse.rest(done);
         self.bell.forget(job.key);
-        self.idle(ended.is_none().then(|| begun.elapsed()))?;
-        Ok(ended)
+        self.idle(done.then(|| begun.elapsed()))?;
+        Ok(ending)
     }
 
-    /// Makes and stores the pictures; nothing if the job was cancelled at the last moment.
-    fn attempt(&self, job: &Queued, begun: Instant) -> Result<Option<Result<(), Failure>>, StoreError> {
+    /// Makes and stores the pictures, unless there is a reason not to begin.
+    fn attempt(&self, job: &Queued, begun: Instant) -> Result<Ending, StoreError> {
         let request = match self.reread(job) {
             Ok(request) => request,
-            Err(rejection) => return Ok(Some(Err(Failure::new(rejection.code, rejection.message)))),
+            Err(rejection) => return Ok(Ending::Failed(Failure::new(rejection.code, rejection.message))),
         };
         if let Some(failure) = self.refuse(job, &request) {
-            return Ok(Some(Err(failure)));
+            return Ok(Ending::Failed(failure));
         }
         let attempt = job.attempts + 1;
         let begin =
             self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(&request, seq, attempt))?;
-        let Some(seq) = begin else { return Ok(None) };
-        Ok(Some(match self.make(job, &request, seq) {
+        let Some(seq) = begin else { return Ok(Ending::Skipped) };
+        match self.make(job, &request, seq) {
             Ok((made, encoded)) => {
                 self.succeed(job, &request, begun, &made, &encoded)?;
-                Ok(())
+                Ok(Ending::Done)
             }
-            Err(failure) => Err(failure),
-        }))
+            Err(failure) => Ok(Ending::Failed(failure)),
+        }
     }
 
     /// The stored request goes through the same door as when it came: a model may have gone since.
