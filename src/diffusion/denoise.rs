@@ -1,62 +1,82 @@
 //! From what the U-Net says to what the samplers work with: the predicted clean latents.
 
+use super::guidance::{Guidance, Pass};
 use super::latents::{Latents, combine};
 use super::levels::NoiseLevel;
+use super::mask::Kept;
 
-/// The denoiser of a run: a model, the meaning of its output, and the guidance.
+/// The denoiser of a run: a model, the meaning of its output, the guidance, and what else decides the clean latents.
 pub struct Denoise<'a> {
     predict: &'a mut dyn Predict,
     prediction: Prediction,
     guidance: Guidance,
+    /// Classifier guidance, where it is wanted.
+    pub steering: Option<Steering<'a>>,
+    /// What of an init image is to stay.
+    pub kept: Option<Kept<'a>>,
+    /// Which part of the run the sampler is in.
+    pub(crate) leg: Leg,
+}
+
+/// The part of a run that a sampler does in one go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Leg {
+    /// Steps done before it.
+    pub(crate) before: usize,
+    /// Steps of the whole run.
+    pub(crate) steps: usize,
+    /// Share of the plain run that is done before it, and what each of its steps adds.
+    pub(crate) progress: (f64, f64),
 }
 
 impl<'a> Denoise<'a> {
     /// A denoiser that asks `predict`.
     pub fn new(predict: &'a mut dyn Predict, prediction: Prediction, guidance: Guidance) -> Self {
-        Self { predict, prediction, guidance }
+        let leg = Leg { before: 0, steps: 1, progress: (0.0, 0.0) };
+        Self { predict, prediction, guidance, steering: None, kept: None, leg }
     }
 
     /// The clean latents that the model sees in `latents`, which stand at `level`; same shape.
     ///
-    /// `step` counts the steps of the run from 0; a sampler that asks more than once in a step gives the same number again.
+    /// `step` counts the steps of the sampler from 0; one that asks more than once in a step gives the same number again.
     pub fn at(&mut self, latents: &Latents, level: &NoiseLevel, step: usize) -> Result<Latents, Halt> {
-        let output = self.guided(Input { latents, timestep: level.timestep(), step })?;
+        let Leg { before, steps, progress: (done, each) } = self.leg;
+        let progress = done + each * step as f64;
+        let input = Input { latents, timestep: level.timestep(), step: before + step, steps, progress };
+        let output = self.guided(input)?;
         let (alpha, sigma) = (level.alpha(), level.sigma());
-        Ok(match self.prediction {
+        let mut clean = match self.prediction {
             Prediction::Epsilon => combine(-sigma / alpha, output, 1.0 / alpha, latents),
             Prediction::VPrediction => combine(-sigma, output, alpha, latents),
             Prediction::Sample => output,
+        };
+        if let Some(steering) = &mut self.steering {
+            clean = steering.steered(clean, input, level)?;
+        }
+        Ok(match &self.kept {
+            Some(kept) => kept.blended(clean),
+            None => clean,
         })
     }
 
-    /// The model's output with classifier-free guidance (Ho and Salimans 2022): the unconditional one plus scale times
-    /// what the prompt changes.
+    /// The model's output with classifier-free guidance.
     fn guided(&mut self, input: Input<'_>) -> Result<Latents, Halt> {
-        match self.guidance {
-            Guidance::Unconditional => fitting(self.predict.predict(input, Pass::Unconditional)?, &input),
-            Guidance::None => fitting(self.predict.predict(input, Pass::Conditional)?, &input),
-            Guidance::Free(scale) => {
-                let both = self.predict.predict_both(input)?;
-                let mut output = fitting(both.unconditional, &input)?;
-                let conditional = fitting(both.conditional, &input)?;
-                ndarray::Zip::from(&mut output).and(&conditional).for_each(|u, &c| *u += scale * (c - *u));
-                Ok(output)
-            }
+        let mix = self.guidance.mix(input.progress, input.steps);
+        let passes = self.guidance.passes(mix);
+        let outputs = self.predict.predict(input, &passes)?;
+        if outputs.len() != passes.len() {
+            return Err(Halt::new(WrongShape { expected: vec![passes.len()], got: vec![outputs.len()] }));
         }
+        outputs.iter().try_for_each(|output| fitting(output, &input))?;
+        Ok(self.guidance.blended(mix, outputs))
     }
 }
 
 /// The model, as the samplers call it. Implemented above, by the owner of the U-Net's session.
 pub trait Predict {
-    /// The model's raw output, in the shape of `input.latents`.
-    fn predict(&mut self, input: Input<'_>, pass: Pass) -> Result<Latents, Halt>;
-
-    /// Both outputs for the same input; an implementation may compute them as one batch.
-    fn predict_both(&mut self, input: Input<'_>) -> Result<Both, Halt> {
-        let unconditional = self.predict(input, Pass::Unconditional)?;
-        let conditional = self.predict(input, Pass::Conditional)?;
-        Ok(Both { unconditional, conditional })
-    }
+    /// The model's raw outputs, one for each of `passes` and in their order, each in the shape of `input.latents`; an
+    /// implementation may compute them as one batch.
+    fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt>;
 }
 
 /// What the model is asked about.
@@ -66,26 +86,39 @@ pub struct Input<'a> {
     pub latents: &'a Latents,
     /// Training timestep, 0 to 999 for most models; not always a whole number.
     pub timestep: f64,
-    /// Step of the run, from 0.
+    /// Steps of the run done so far.
     pub step: usize,
+    /// Steps of the run, those of extra reverse work included.
+    pub steps: usize,
+    /// How far the picture is, 0 to 1: the share of the steps done, where extra reverse work sets it back.
+    pub progress: f64,
 }
 
-/// With or without the prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// With the negative prompt, empty by default.
-    Unconditional,
-    /// With the prompt.
-    Conditional,
+/// A classifier that can tell which way a label lies. Implemented above.
+pub trait Steer {
+    /// The gradient of log p(label | latents) with respect to the latents, in their shape.
+    fn gradient(&mut self, input: Input<'_>) -> Result<Latents, Halt>;
 }
 
-/// The outputs of both passes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Both {
-    /// Without the prompt.
-    pub unconditional: Latents,
-    /// With the prompt.
-    pub conditional: Latents,
+/// Classifier guidance (Dhariwal and Nichol 2021, algorithm 2): the predicted noise loses scale * sigma * gradient.
+pub struct Steering<'a> {
+    /// Knows the gradient.
+    pub steer: &'a mut dyn Steer,
+    /// How much it counts.
+    pub scale: f32,
+}
+
+impl Steering<'_> {
+    fn steered(&mut self, clean: Latents, input: Input<'_>, level: &NoiseLevel) -> Result<Latents, Halt> {
+        // Pure noise has no label.
+        if level.alpha() == 0.0 {
+            return Ok(clean);
+        }
+        let gradient = self.steer.gradient(input)?;
+        fitting(&gradient, &input)?;
+        let towards = f64::from(self.scale) * level.sigma().powi(2) / level.alpha();
+        Ok(combine(1.0, clean, towards, &gradient))
+    }
 }
 
 /// What the output of the model means (`prediction_type` in diffusers).
@@ -97,28 +130,6 @@ pub enum Prediction {
     VPrediction,
     /// The clean latents.
     Sample,
-}
-
-/// How the passes with and without the prompt are put together.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Guidance {
-    /// Scale 0: the prompt is ignored, one pass.
-    Unconditional,
-    /// Scale 1, or a model that takes no guidance: only the prompt counts, one pass.
-    None,
-    /// Any other scale: both passes.
-    Free(f32),
-}
-
-impl Guidance {
-    /// The guidance of a `guidance_scale`. Unlike diffusers 0 ignores the prompt, and scales between 0 and 1 mix.
-    pub fn from_scale(scale: f32) -> Self {
-        match scale {
-            0.0 => Self::Unconditional,
-            1.0 => Self::None,
-            _ => Self::Free(scale),
-        }
-    }
 }
 
 /// Why a run ended early: it was stopped, or the model failed. The samplers only pass it on.
@@ -141,58 +152,72 @@ pub struct WrongShape {
     got: Vec<usize>,
 }
 
-fn fitting(output: Latents, input: &Input<'_>) -> Result<Latents, Halt> {
+fn fitting(output: &Latents, input: &Input<'_>) -> Result<(), Halt> {
     let (expected, got) = (input.latents.shape().to_vec(), output.shape().to_vec());
-    if expected == got { Ok(output) } else { Err(Halt::new(WrongShape { expected, got })) }
+    if expected == got { Ok(()) } else { Err(Halt::new(WrongShape { expected, got })) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Says 1 without and 3 with the prompt, and counts its passes.
+    /// Says 1 without and 3 with the prompt; as a classifier, that the label lies by 0.5 higher.
     struct Fixed {
-        passes: usize,
         channels: usize,
     }
 
     impl Predict for Fixed {
-        fn predict(&mut self, _: Input<'_>, pass: Pass) -> Result<Latents, Halt> {
-            self.passes += 1;
-            Ok(Latents::from_elem([1, self.channels, 1, 1], if pass == Pass::Conditional { 3.0 } else { 1.0 }))
+        fn predict(&mut self, _: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt> {
+            let say = |pass: &Pass| if *pass == Pass::Unconditional { 1.0 } else { 3.0 };
+            Ok(passes.iter().map(|pass| Latents::from_elem([1, self.channels, 1, 1], say(pass))).collect())
         }
     }
 
-    fn clean(prediction: Prediction, scale: f32) -> Result<(f32, usize), Halt> {
-        let mut model = Fixed { passes: 0, channels: 1 };
+    impl Steer for Fixed {
+        fn gradient(&mut self, _: Input<'_>) -> Result<Latents, Halt> {
+            Ok(Latents::from_elem([1, 1, 1, 1], 0.5))
+        }
+    }
+
+    fn clean(prediction: Prediction, scale: f32, steered: Option<f32>) -> Result<f32, Halt> {
+        let (mut model, mut classifier) = (Fixed { channels: 1 }, Fixed { channels: 1 });
         let latents = Latents::from_elem([1, 1, 1, 1], 5.0);
-        let level = NoiseLevel::new(0.36, 500.0);
-        let clean = Denoise::new(&mut model, prediction, Guidance::from_scale(scale)).at(&latents, &level, 0)?;
-        Ok((clean.sum(), model.passes))
+        let mut denoise = Denoise::new(&mut model, prediction, Guidance::of_scale(scale));
+        denoise.steering = steered.map(|scale| Steering { steer: &mut classifier, scale });
+        Ok(denoise.at(&latents, &NoiseLevel::new(0.36, 500.0), 0)?.sum())
+    }
+
+    fn near(value: f32, expected: f32) -> bool {
+        (value - expected).abs() < 1e-5
     }
 
     #[test]
-    fn scale_0_ignores_the_prompt_and_1_only_follows_it_in_one_pass_each() -> Result<(), Halt> {
-        assert_eq!(clean(Prediction::Sample, 0.0)?, (1.0, 1));
-        assert_eq!(clean(Prediction::Sample, 1.0)?, (3.0, 1));
-        assert_eq!(clean(Prediction::Sample, 0.5)?, (2.0, 2));
-        assert_eq!(clean(Prediction::Sample, 7.5)?, (16.0, 2));
+    fn scale_0_ignores_the_prompt_and_1_only_follows_it() -> Result<(), Halt> {
+        for (scale, expected) in [(0.0, 1.0), (1.0, 3.0), (0.5, 2.0), (7.5, 16.0)] {
+            assert_eq!(clean(Prediction::Sample, scale, None)?, expected);
+        }
         Ok(())
     }
 
     #[test]
     fn each_kind_of_output_is_turned_into_clean_latents() -> Result<(), Halt> {
-        let near = |value: f32, expected: f32| (value - expected).abs() < 1e-5;
-        assert!(near(clean(Prediction::Epsilon, 1.0)?.0, (5.0 - 0.8 * 3.0) / 0.6));
-        assert!(near(clean(Prediction::VPrediction, 1.0)?.0, 0.6 * 5.0 - 0.8 * 3.0));
+        assert!(near(clean(Prediction::Epsilon, 1.0, None)?, (5.0 - 0.8 * 3.0) / 0.6));
+        assert!(near(clean(Prediction::VPrediction, 1.0, None)?, 0.6 * 5.0 - 0.8 * 3.0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_classifier_takes_scale_times_sigma_times_its_gradient_from_the_noise() -> Result<(), Halt> {
+        let noise = 3.0 - 2.0 * 0.8 * 0.5;
+        assert!(near(clean(Prediction::Epsilon, 1.0, Some(2.0))?, (5.0 - 0.8 * noise) / 0.6));
         Ok(())
     }
 
     #[test]
     fn an_output_of_another_shape_halts_the_run() {
-        let mut model = Fixed { passes: 0, channels: 2 };
+        let mut model = Fixed { channels: 2 };
         let latents = Latents::zeros([1, 1, 1, 1]);
-        let halt = Denoise::new(&mut model, Prediction::Sample, Guidance::None).at(&latents, &NoiseLevel::CLEAN, 0);
+        let halt = Denoise::new(&mut model, Prediction::Sample, Guidance::none()).at(&latents, &NoiseLevel::CLEAN, 0);
         let message = halt.err().map(|halt| halt.to_string()).unwrap_or_default();
         assert!(message.ends_with("[1, 1, 1, 1], got [1, 2, 1, 1]"), "{message}");
     }

@@ -1,5 +1,8 @@
 //! How much noise there is: one level, and the levels that a run passes through.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 /// How much signal and noise latents hold, and what the U-Net is told about it.
 ///
 /// The three belong together and are made together, so they cannot drift apart; alpha = 0 (zero terminal
@@ -57,49 +60,88 @@ impl NoiseLevel {
 /// With n steps these are n + 1 levels. A step starts where the one before has ended, with one exception: diffusers'
 /// DDIM always goes back by the same number of training timesteps, also where the next step starts elsewhere.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Levels(Vec<(NoiseLevel, NoiseLevel)>);
+pub struct Levels {
+    pairs: Vec<(NoiseLevel, NoiseLevel)>,
+    clock: Clock,
+}
 
 impl Levels {
-    /// The steps through `starts` that end in `last`.
-    pub fn chain(starts: &[NoiseLevel], last: NoiseLevel) -> Self {
+    /// The steps through `starts` that end in `last`; `clock` gives levels in between their timesteps.
+    pub fn chain(starts: &[NoiseLevel], last: NoiseLevel, clock: Clock) -> Self {
         let ends = starts.iter().skip(1).copied().chain([last]);
-        Self(starts.iter().copied().zip(ends).collect())
+        Self { pairs: starts.iter().copied().zip(ends).collect(), clock }
     }
 
     /// Steps given one by one.
-    pub(crate) fn steps(pairs: Vec<(NoiseLevel, NoiseLevel)>) -> Self {
-        Self(pairs)
+    pub(crate) fn steps(pairs: Vec<(NoiseLevel, NoiseLevel)>, clock: Clock) -> Self {
+        Self { pairs, clock }
+    }
+
+    /// Some of the steps.
+    pub(crate) fn part(&self, steps: Range<usize>) -> Self {
+        Self { pairs: self.pairs.get(steps).unwrap_or_default().to_vec(), clock: self.clock.clone() }
+    }
+
+    /// The level with the given [`ve_sigma`](NoiseLevel::ve_sigma), for samplers that look between their steps.
+    pub fn at(&self, ve_sigma: f64) -> NoiseLevel {
+        NoiseLevel::with_ve_sigma(ve_sigma, self.clock.timestep_of(ve_sigma))
+    }
+
+    /// What gives levels their timesteps.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Start and end of every step.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&NoiseLevel, &NoiseLevel)> {
-        self.0.iter().map(|(now, next)| (now, next))
+        self.pairs.iter().map(|(now, next)| (now, next))
     }
 
     /// Where the run starts.
     pub fn first(&self) -> NoiseLevel {
-        self.0.first().map_or(NoiseLevel::CLEAN, |(now, _)| *now)
+        self.pairs.first().map_or(NoiseLevel::CLEAN, |(now, _)| *now)
     }
 
     /// Where the run ends: clean, or as little noise as the model was trained with.
     pub fn last(&self) -> NoiseLevel {
-        self.0.last().map_or(NoiseLevel::CLEAN, |(_, next)| *next)
+        self.pairs.last().map_or(NoiseLevel::CLEAN, |(_, next)| *next)
     }
 
     /// Number of steps.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.pairs.len()
     }
 
     /// True of a run without steps.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
+    }
+}
+
+/// The timesteps of noise levels: the logarithm of sigma / alpha by training timestep, rising.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clock(Arc<[f32]>);
+
+impl Clock {
+    /// A clock for a training with these sigma / alpha, in float32 like diffusers'.
+    pub fn new(ve_sigmas: &[f32]) -> Self {
+        Self(ve_sigmas.iter().map(|sigma| sigma.ln()).collect())
+    }
+
+    /// The timestep of a sigma / alpha, interpolated in its logarithm, as `_sigma_to_t` in diffusers.
+    pub fn timestep_of(&self, ve_sigma: f64) -> f64 {
+        let wanted = ve_sigma.max(1e-10).ln();
+        let above = self.0.partition_point(|ln| f64::from(*ln) <= wanted);
+        let low = above.saturating_sub(1).min(self.0.len().saturating_sub(2));
+        let Some(&[a, b]) = self.0.get(low..low + 2) else { return 0.0 };
+        let (a, b) = (f64::from(a), f64::from(b));
+        low as f64 + ((wanted - a) / (b - a)).clamp(0.0, 1.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Levels, NoiseLevel};
+    use super::{Clock, Levels, NoiseLevel};
 
     #[test]
     fn signal_and_noise_keep_the_variance() {
@@ -118,9 +160,18 @@ mod tests {
     #[test]
     fn each_step_of_a_chain_starts_where_the_last_one_ended() {
         let starts = [NoiseLevel::new(0.1, 9.0), NoiseLevel::new(0.5, 4.0)];
-        let levels = Levels::chain(&starts, NoiseLevel::CLEAN);
+        let levels = Levels::chain(&starts, NoiseLevel::CLEAN, Clock::new(&[0.5, 1.0, 2.0]));
         let pairs: Vec<_> = levels.pairs().collect();
         assert_eq!(pairs, [(&starts[0], &starts[1]), (&starts[1], &NoiseLevel::CLEAN)]);
         assert_eq!((levels.first(), levels.last(), levels.len()), (starts[0], NoiseLevel::CLEAN, 2));
+    }
+
+    #[test]
+    fn levels_in_between_have_timesteps_in_between() {
+        let levels = Levels::chain(&[], NoiseLevel::CLEAN, Clock::new(&[0.5, 1.0, 4.0]));
+        for (ve_sigma, timestep) in [(0.1, 0.0), (0.5, 0.0), (1.0, 1.0), (2.0, 1.5), (4.0, 2.0), (9.0, 2.0)] {
+            let level = levels.at(ve_sigma);
+            assert!((level.timestep() - timestep).abs() < 1e-6 && (level.ve_sigma() - ve_sigma).abs() < 1e-12);
+        }
     }
 }

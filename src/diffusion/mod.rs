@@ -13,13 +13,16 @@
 
 mod config;
 mod denoise;
+mod guidance;
 mod latents;
 mod levels;
+mod mask;
 mod noise;
 mod sample;
 pub mod sampler;
 mod schedule;
 mod training;
+mod walk;
 
 #[cfg(test)]
 mod oracle;
@@ -27,10 +30,13 @@ mod oracle;
 mod parity;
 
 pub use config::{Betas, ConfigError, SchedulerConfig, Spacing};
-pub use denoise::{Both, Denoise, Guidance, Halt, Input, Pass, Predict, Prediction, WrongShape};
+pub use denoise::{Denoise, Halt, Input, Predict, Prediction, Steer, Steering, WrongShape};
+pub use guidance::{Guidance, Pass, Ramp};
 pub use latents::Latents;
-pub use levels::{Levels, NoiseLevel};
+pub use levels::{Clock, Levels, NoiseLevel};
+pub use mask::Kept;
 pub use noise::{Noise, TorchCpu};
-pub use sample::{Plan, sample};
+pub use sample::{Init, Plan, Start, sample};
 pub use sampler::{Options, SAMPLERS, Sampler};
 pub use schedule::{Schedule, ScheduleError, levels};
+pub use walk::{Resample, Restart};

@@ -1,23 +1,28 @@
 //! The samplers against mathematics: where the data are Gaussian, the ideal model and the exact answer are closed forms.
 
 use super::sampler::{self, Options, Run};
-use super::{Denoise, Guidance, Halt, Input, Latents, Levels, Noise, NoiseLevel, Pass, Predict, Prediction};
+use super::{Clock, Denoise, Guidance, Halt, Input, Latents, Levels, Noise, NoiseLevel, Pass, Predict, Prediction};
 
 /// Mean and standard deviation of the data.
 const MEAN: f64 = 1.5;
 const DEVIATION: f64 = 0.5;
 
-/// The ideal model of data N(`mean`, DEVIATION^2); the timestep of a level is its sigma / alpha here.
+/// The clock of these runs: sigma / alpha grows by the same factor with every timestep, from 0.001 to 100.
+fn ve_sigma(timestep: f64) -> f64 {
+    1e-3 * 1e5f64.powf(timestep / 1000.0)
+}
+
+/// The ideal model of data N(`mean`, DEVIATION^2).
 struct Ideal {
     mean: f64,
 }
 
 impl Predict for Ideal {
-    fn predict(&mut self, input: Input<'_>, _: Pass) -> Result<Latents, Halt> {
-        let level = NoiseLevel::with_ve_sigma(input.timestep, 0.0);
+    fn predict(&mut self, input: Input<'_>, _: &[Pass]) -> Result<Vec<Latents>, Halt> {
+        let level = NoiseLevel::with_ve_sigma(ve_sigma(input.timestep), 0.0);
         let (alpha, variance) = (level.alpha(), deviation(&level).powi(2));
         let noise = |x: f32| (level.sigma() / variance * (f64::from(x) - alpha * self.mean)) as f32;
-        Ok(input.latents.mapv(noise))
+        Ok(vec![input.latents.mapv(noise)])
     }
 }
 
@@ -29,14 +34,16 @@ fn deviation(level: &NoiseLevel) -> f64 {
 /// Levels from sigma / alpha = 10 to 0.02, evenly spaced in its logarithm.
 fn even(steps: usize) -> Levels {
     let at = |i: usize| 10.0 * (0.002f64).powf(i as f64 / steps as f64);
-    let levels: Vec<_> = (0..=steps).map(|i| NoiseLevel::with_ve_sigma(at(i), at(i))).collect();
-    Levels::chain(&levels[..steps], levels[steps])
+    let clock = Clock::new(&(0..=1000).map(|t| ve_sigma(f64::from(t)) as f32).collect::<Vec<_>>());
+    let level = |sigma| NoiseLevel::with_ve_sigma(sigma, clock.timestep_of(sigma));
+    let levels: Vec<_> = (0..=steps).map(|i| level(at(i))).collect();
+    Levels::chain(&levels[..steps], levels[steps], clock)
 }
 
 fn run(run: Run, mean: f64, latents: Latents, levels: &Levels, eta: Option<f32>) -> Latents {
     let mut model = Ideal { mean };
-    let mut denoise = Denoise::new(&mut model, Prediction::Epsilon, Guidance::None);
-    run(&mut denoise, latents, levels, &mut Noise::new(&[3]), &Options { eta })
+    let mut denoise = Denoise::new(&mut model, Prediction::Epsilon, Guidance::none());
+    run(&mut denoise, latents, levels, &mut Noise::new(&[3]), &Options { eta, ..Options::default() })
         .unwrap_or_else(|halt| unreachable!("{halt}"))
 }
 

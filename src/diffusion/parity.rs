@@ -1,6 +1,7 @@
 //! Whole runs against diffusers, with a formula in the place of the U-Net.
 
-use super::{Guidance, Halt, Input, Latents, Noise, Pass, Plan, Predict, Schedule, SchedulerConfig, sample, sampler};
+use super::sampler::{self, Options};
+use super::{Guidance, Halt, Input, Latents, Noise, Pass, Plan, Predict, Schedule, SchedulerConfig, Start, sample};
 
 /// Made by `tests/golden/schedulers.py`.
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schedulers.json"));
@@ -36,11 +37,11 @@ struct Formula {
 }
 
 impl Predict for Formula {
-    fn predict(&mut self, input: Input<'_>, _: Pass) -> Result<Latents, Halt> {
+    fn predict(&mut self, input: Input<'_>, _: &[Pass]) -> Result<Vec<Latents>, Halt> {
         assert_eq!(input.step, self.timesteps.len());
         self.timesteps.push(input.timestep);
         let (slope, ramp) = (self.slope, 0.1 * input.timestep as f32 / 1000.0);
-        Ok(input.latents.mapv(|x| slope * x - 0.01 * x * x + ramp))
+        Ok(vec![input.latents.mapv(|x| slope * x - 0.01 * x * x + ramp)])
     }
 }
 
@@ -51,16 +52,15 @@ fn golden() -> Golden {
 /// Timesteps and final latents of our run of `case`.
 fn run(case: &Case, golden: &Golden, slope: f32) -> (Vec<f64>, Vec<f32>) {
     let config = SchedulerConfig::parse(&case.config.to_string()).unwrap_or_else(|error| unreachable!("{error}"));
-    let plan = Plan {
-        sampler: sampler::find(&case.sampler).unwrap_or_else(|| unreachable!("{}", case.sampler)),
-        schedule: Schedule::find(&case.schedule).unwrap_or_else(|| unreachable!("{}", case.schedule)),
-        steps: case.steps,
-        guidance: Guidance::None,
-        eta: case.eta,
-    };
+    let sampler = sampler::find(&case.sampler).unwrap_or_else(|| unreachable!("{}", case.sampler));
+    let schedule = Schedule::find(&case.schedule).unwrap_or_else(|| unreachable!("{}", case.schedule));
+    let options = Options { eta: case.eta, ..Options::default() };
+    let plan = Plan { options, ..Plan::new(sampler, schedule, case.steps, Guidance::none()) };
     let [_, channels, h, w] = golden.shape;
-    let mut formula = Formula { slope, timesteps: vec![] };
-    let latents = sample(&mut formula, &config, &plan, [channels, h, w], &mut Noise::new(&[golden.seed]));
+    let (mut formula, mut noise) = (Formula { slope, timesteps: vec![] }, Noise::new(&[golden.seed]));
+    let start = noise.draw([channels, h, w]);
+    let start = Start { noise: &start, init: None };
+    let latents = sample(&mut formula, &config, &plan, start, None, &mut noise);
     let latents = latents.unwrap_or_else(|halt| unreachable!("{halt}"));
     (formula.timesteps, latents.into_iter().collect())
 }

@@ -52,11 +52,13 @@ pub fn levels(
     let least_signal = if karras.is_some() { sampler.least_signal.max(KARRAS_SIGNAL) } else { sampler.least_signal };
     let training = Training::new(config, least_signal);
     let starts: Vec<_> = timesteps(config, sampler, steps).into_iter().map(|t| training.at(t)).collect();
-    let last = last(config, sampler, &training);
+    let (last, clock) = (last(config, sampler, &training), training.clock());
     let levels = match karras {
-        Some(ends) => Levels::chain(&karras_levels(&training, &starts, ends, karras_rounding(config, ends)), last),
+        Some(ends) => {
+            Levels::chain(&karras_levels(&training, &starts, ends, karras_rounding(config, ends)), last, clock)
+        }
         None if sampler.fixed_stride => fixed_stride(&training, &starts, most / steps, last),
-        None => Levels::chain(&starts, last),
+        None => Levels::chain(&starts, last, clock),
     };
     if config.prediction_type == Prediction::Epsilon && levels.first().alpha() == 0.0 {
         return Err(ScheduleError::NoSignal);
@@ -138,7 +140,7 @@ fn fixed_stride(training: &Training, starts: &[NoiseLevel], stride: usize, last:
         let timestep = start.timestep() - stride as f64;
         if timestep < 0.0 { last } else { training.at(timestep) }
     };
-    Levels::steps(starts.iter().map(|start| (*start, end(start))).collect())
+    Levels::steps(starts.iter().map(|start| (*start, end(start))).collect(), training.clock())
 }
 
 /// How the timesteps of Karras levels are made presentable.
@@ -152,18 +154,22 @@ fn karras_rounding(config: &SchedulerConfig, ends: Karras) -> fn(f64) -> f64 {
 
 /// As many levels as `starts`, with Karras spacing.
 fn karras_levels(training: &Training, starts: &[NoiseLevel], ends: Karras, round: fn(f64) -> f64) -> Vec<NoiseLevel> {
-    const RHO: f64 = 7.0;
     let (most, least) = match ends {
         Karras::OfTraining => (training.most(), training.least()),
         Karras::OfRun => (starts[0], starts[starts.len() - 1]),
     };
-    let (from, to) = (most.ve_sigma().powf(1.0 / RHO), least.ve_sigma().powf(1.0 / RHO));
-    let level = |i: usize| {
-        let ramp = i as f64 / starts.len().saturating_sub(1).max(1) as f64;
-        let ve_sigma = (from + ramp * (to - from)).powf(RHO);
-        NoiseLevel::with_ve_sigma(ve_sigma, round(training.timestep_of(ve_sigma)))
-    };
-    (0..starts.len()).map(level).collect()
+    let (clock, intervals) = (training.clock(), starts.len().saturating_sub(1));
+    let level = |sigma: f64| NoiseLevel::with_ve_sigma(sigma, round(clock.timestep_of(sigma)));
+    let end = if intervals == 0 { most } else { least };
+    let sigmas = karras(most.ve_sigma(), end.ve_sigma(), intervals).into_iter().chain([end.ve_sigma()]);
+    sigmas.map(level).collect()
+}
+
+/// sigma / alpha at the starts of `intervals` intervals from `most` to `least` (Karras et al. 2022, equation 5, rho 7).
+pub(super) fn karras(most: f64, least: f64, intervals: usize) -> Vec<f64> {
+    const RHO: f64 = 7.0;
+    let (from, to) = (most.powf(1.0 / RHO), least.powf(1.0 / RHO));
+    (0..intervals).map(|i| (from + i as f64 / intervals as f64 * (to - from)).powf(RHO)).collect()
 }
 
 #[cfg(test)]

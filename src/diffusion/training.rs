@@ -1,7 +1,7 @@
 //! The noise levels of the training, timestep by timestep.
 
 use super::config::{Betas, SchedulerConfig};
-use super::levels::NoiseLevel;
+use super::levels::{Clock, NoiseLevel};
 
 /// The noise levels that the model has seen, in float32 like diffusers', so that the two agree to the last digits.
 pub(crate) struct Training {
@@ -48,14 +48,9 @@ impl Training {
         self.at(self.ve_sigmas.len().saturating_sub(1) as f64)
     }
 
-    /// The timestep of a sigma / alpha, interpolated in its logarithm, as `_sigma_to_t` in diffusers.
-    pub(crate) fn timestep_of(&self, ve_sigma: f64) -> f64 {
-        let wanted = ve_sigma.max(1e-10).ln();
-        let above = self.ve_sigmas.partition_point(|s| f64::from(s.ln()) <= wanted);
-        let low = above.saturating_sub(1).min(self.ve_sigmas.len().saturating_sub(2));
-        let Some(&[a, b]) = self.ve_sigmas.get(low..low + 2) else { return 0.0 };
-        let (a, b) = (f64::from(a.ln()), f64::from(b.ln()));
-        low as f64 + ((wanted - a) / (b - a)).clamp(0.0, 1.0)
+    /// The timesteps of levels between those of the training.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock::new(&self.ve_sigmas)
     }
 }
 
@@ -134,7 +129,7 @@ mod tests {
     fn the_timestep_of_a_level_is_its_own() {
         let training = training("{}");
         for timestep in [0.0, 1.0, 500.0, 998.0, 999.0] {
-            let found = training.timestep_of(training.at(timestep).ve_sigma());
+            let found = training.clock().timestep_of(training.at(timestep).ve_sigma());
             assert!((found - timestep).abs() < 1e-3, "{found} for {timestep}");
         }
     }

@@ -26,11 +26,12 @@ fn passes(unet: &Unet) -> (Latents, Latents) {
     let (conditional, unconditional) = (Array3::from_elem([1, 5, 1], 8.0), Array3::from_elem([1, 5, 1], 16.0));
     let watch = Notes::default();
     let mut prompted = Prompted { unet, conditional: &conditional, unconditional: &unconditional, watch: &watch };
-    let input = Input { latents: &latents, timestep: 512.0, step: 0 };
-    let both = prompted.predict_both(input).unwrap();
-    assert_eq!(prompted.predict(input, Pass::Conditional).unwrap(), both.conditional);
-    assert_eq!(prompted.predict(input, Pass::Unconditional).unwrap(), both.unconditional);
-    (both.conditional, both.unconditional)
+    let input = Input { latents: &latents, timestep: 512.0, step: 0, steps: 1, progress: 0.0 };
+    let mut ask = |passes: &[Pass]| prompted.predict(input, passes).unwrap();
+    let both = ask(&[Pass::Unconditional, Pass::Conditional(0)]);
+    assert_eq!(ask(&[Pass::Unconditional]), both[..1]);
+    assert_eq!(ask(&[Pass::Conditional(0)]), both[1..]);
+    (both[1].clone(), both[0].clone())
 }
 
 #[test]

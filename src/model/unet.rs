@@ -8,7 +8,7 @@ use super::engine::{Engine, Graph};
 use super::error::{LoadError, PassError};
 use super::folder::Folder;
 use super::session::{Feed, Port};
-use crate::diffusion::{Both, Halt, Input, Latents, Pass, Predict};
+use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
 use crate::job::Watch;
 
 /// The U-Net of a model.
@@ -82,33 +82,24 @@ pub struct Prompted<'a> {
 }
 
 impl Predict for Prompted<'_> {
-    fn predict(&mut self, input: Input<'_>, pass: Pass) -> Result<Latents, Halt> {
-        let text = match pass {
-            Pass::Conditional => self.conditional,
+    /// All passes as one batch, which the graph takes as one pass if its batch is free.
+    fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt> {
+        let pictures = input.latents.len_of(Axis(0));
+        let text = |pass: &Pass| match pass {
+            Pass::Conditional(_) => self.conditional,
             Pass::Unconditional => self.unconditional,
         };
-        let context = batch::repeated(text.view().into_dyn(), input.latents.len_of(Axis(0)));
-        let latents = input.latents.clone().into_dyn();
-        self.unet.pass(latents, input.timestep, context, self.watch).map_err(Halt::new)
-    }
-
-    /// Both passes as one batch, which the graph takes as one pass if its batch is free.
-    fn predict_both(&mut self, input: Input<'_>) -> Result<Both, Halt> {
-        let pictures = input.latents.len_of(Axis(0));
-        let one = |text: &Embeddings| batch::repeated(text.view().into_dyn(), pictures);
-        let (without, with) = (one(self.unconditional), one(self.conditional));
-        let context = concatenate(Axis(0), &[without.view(), with.view()]).map_err(|error| Halt::new(wrong(error)))?;
-        let latents = batch::repeated(input.latents.view().into_dyn(), 2);
-        let both = self.unet.pass(latents, input.timestep, context, self.watch).map_err(Halt::new)?;
-        if both.len_of(Axis(0)) != 2 * pictures {
-            let got = both.len_of(Axis(0));
-            return Err(Halt::new(PassError::Failed(format!(
-                "the U-Net must give {} entries, got {got}",
-                2 * pictures
-            ))));
+        let texts: Vec<_> = passes.iter().map(|pass| batch::repeated(text(pass).view().into_dyn(), pictures)).collect();
+        let views: Vec<_> = texts.iter().map(|text| text.view()).collect();
+        let context = concatenate(Axis(0), &views).map_err(|error| Halt::new(wrong(error)))?;
+        let latents = batch::repeated(input.latents.view().into_dyn(), passes.len());
+        let outputs = self.unet.pass(latents, input.timestep, context, self.watch).map_err(Halt::new)?;
+        let expected = passes.len() * pictures;
+        if outputs.len_of(Axis(0)) != expected {
+            let got = outputs.len_of(Axis(0));
+            return Err(Halt::new(PassError::Failed(format!("the U-Net must give {expected} entries, got {got}"))));
         }
-        let (unconditional, conditional) = both.view().split_at(Axis(0), pictures);
-        Ok(Both { unconditional: unconditional.to_owned(), conditional: conditional.to_owned() })
+        Ok(outputs.axis_chunks_iter(Axis(0), pictures).map(|output| output.to_owned()).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use ndarray::arr0;
 
 use super::trace::Trace;
-use crate::diffusion::{Both, Halt, Input, Latents, Pass, Predict};
+use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
 use crate::job::{Progress, Stage, Watch};
 use crate::model::PassError;
 
@@ -14,21 +14,20 @@ pub(super) struct Observed<'a, P> {
     trace: &'a mut Trace,
     /// Index of the picture.
     k: usize,
-    steps: usize,
     /// Calls so far; a sampler may make several a step.
     calls: usize,
 }
 
 impl<'a, P: Predict> Observed<'a, P> {
-    pub(super) fn new(inner: P, watch: &'a dyn Watch, (k, steps): (usize, usize), trace: &'a mut Trace) -> Self {
-        Self { inner, watch, trace, k, steps, calls: 0 }
+    pub(super) fn new(inner: P, watch: &'a dyn Watch, k: usize, trace: &'a mut Trace) -> Self {
+        Self { inner, watch, trace, k, calls: 0 }
     }
 
     fn before(&mut self, input: Input<'_>) -> Result<(), Halt> {
         if let Some(stop) = self.watch.stop() {
             return Err(Halt::new(PassError::Stopped(stop)));
         }
-        self.watch.progress(Progress { stage: Stage::Denoise, step: input.step, steps: self.steps, k: self.k });
+        self.watch.progress(Progress { stage: Stage::Denoise, step: input.step, steps: input.steps, k: self.k });
         if self.trace.is_on() {
             self.keep("input", input.latents);
             let timestep = arr0(input.timestep as f32).into_dyn();
@@ -43,24 +42,17 @@ impl<'a, P: Predict> Observed<'a, P> {
 }
 
 impl<P: Predict> Predict for Observed<'_, P> {
-    fn predict(&mut self, input: Input<'_>, pass: Pass) -> Result<Latents, Halt> {
+    fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt> {
         self.before(input)?;
-        let output = self.inner.predict(input, pass)?;
-        let name = match pass {
-            Pass::Conditional => "conditional",
-            Pass::Unconditional => "unconditional",
-        };
-        self.keep(name, &output);
+        let outputs = self.inner.predict(input, passes)?;
+        for (pass, output) in passes.iter().zip(&outputs) {
+            match pass {
+                Pass::Unconditional => self.keep("unconditional", output),
+                Pass::Conditional(0) => self.keep("conditional", output),
+                Pass::Conditional(index) => self.keep(&format!("conditional.{index}"), output),
+            }
+        }
         self.calls += 1;
-        Ok(output)
-    }
-
-    fn predict_both(&mut self, input: Input<'_>) -> Result<Both, Halt> {
-        self.before(input)?;
-        let both = self.inner.predict_both(input)?;
-        self.keep("conditional", &both.conditional);
-        self.keep("unconditional", &both.unconditional);
-        self.calls += 1;
-        Ok(both)
+        Ok(outputs)
     }
 }

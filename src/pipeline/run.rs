@@ -5,7 +5,7 @@ use ndarray::{Axis, Slice};
 use super::loaded::Loaded;
 use super::observed::Observed;
 use super::trace::Trace;
-use crate::diffusion::{self, Guidance, Halt, Latents, Noise, Plan};
+use crate::diffusion::{self, Guidance, Halt, Latents, Noise, Options, Plan, Start};
 use crate::job::{Code, Failure, Made, Progress, Recipe, Stage, Watch};
 use crate::model::{Embeddings, Guided, PassError, Prompted};
 use crate::picture::Picture;
@@ -57,30 +57,26 @@ impl Run<'_> {
     fn latents(&self, texts: &Texts, k: u8, trace: &mut Trace) -> Result<Latents, Failure> {
         let (plan, shape) = (self.plan(), self.latent_shape());
         let mut noise = Noise::new(&[self.recipe.seed.plus(k).get()]);
-        if trace.is_on() {
-            // The sampler draws the same again as its first act.
-            trace.keep(&format!("{k}.noise"), noise.clone().draw(shape).view().into_dyn());
-        }
+        let first = noise.draw(shape);
+        trace.keep(&format!("{k}.noise"), first.view().into_dyn());
         let Texts { conditional, unconditional } = texts;
         let prompted = Prompted { unet: &self.model.unet, conditional, unconditional, watch: self.watch };
-        let mut predict = Observed::new(prompted, self.watch, (usize::from(k), plan.steps), trace);
+        let mut predict = Observed::new(prompted, self.watch, usize::from(k), trace);
         let scheduler = &self.model.folder.scheduler;
-        let latents = diffusion::sample(&mut predict, scheduler, &plan, shape, &mut noise).map_err(halted)?;
+        let start = Start { noise: &first, init: None };
+        let latents = diffusion::sample(&mut predict, scheduler, &plan, start, None, &mut noise).map_err(halted)?;
         trace.keep(&format!("{k}.latents"), latents.view().into_dyn());
         Ok(latents)
     }
 
     fn plan(&self) -> Plan {
-        Plan {
-            sampler: self.recipe.sampler,
-            schedule: self.recipe.schedule,
-            steps: usize::from(self.recipe.steps.get()),
-            guidance: match self.model.folder.defaults.guidance {
-                Guided::Cfg => Guidance::from_scale(self.recipe.guidance_scale.get()),
-                Guided::None => Guidance::None,
-            },
-            eta: self.recipe.eta.map(|eta| eta.get()),
-        }
+        let recipe = self.recipe;
+        let guidance = match self.model.folder.defaults.guidance {
+            Guided::Cfg => Guidance::of_scale(recipe.guidance_scale.get()),
+            Guided::None => Guidance::none(),
+        };
+        let options = Options { eta: recipe.eta.map(|eta| eta.get()), ..Options::default() };
+        Plan { options, ..Plan::new(recipe.sampler, recipe.schedule, usize::from(recipe.steps.get()), guidance) }
     }
 
     /// The shape of a picture's latents, [channels, height, width].

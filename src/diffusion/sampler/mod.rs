@@ -9,6 +9,7 @@ mod step;
 use std::fmt;
 
 use super::config::Spacing;
+use super::walk::Restart;
 use super::{Denoise, Halt, Latents, Levels, Noise};
 
 /// All samplers. To add one: a file beside this one, a row here, and a row in `tests/golden/schedulers.py`.
@@ -44,10 +45,21 @@ pub fn of_class(class: &str) -> Option<&'static Sampler> {
 pub type Run = fn(&mut Denoise<'_>, Latents, &Levels, &mut Noise, &Options) -> Result<Latents, Halt>;
 
 /// What a request may change about a sampler.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Share of fresh noise, 0 to 1; the sampler's own when absent. Samplers without fresh noise ignore it.
     pub eta: Option<f32>,
+    /// Factor of all fresh noise; 1 is what the mathematics asks for.
+    pub s_noise: f32,
+    /// How much noise is put back before each step (Karras et al. 2022, algorithm 2); 0 is none. Samplers without churn
+    /// ignore it.
+    pub s_churn: f32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { eta: None, s_noise: 1.0, s_churn: 0.0 }
+    }
 }
 
 /// A sampler, and what its class in diffusers does in its own way. Two samplers are equal if their names are.
@@ -77,6 +89,8 @@ pub struct Sampler {
     /// Between which levels Karras spacing runs; `None` where the class has no such option, and then it is used only if
     /// asked for.
     pub karras: Option<Karras>,
+    /// Extra reverse work that belongs to it, for a run of so many steps.
+    pub restart: Option<fn(usize) -> Option<Restart>>,
 }
 
 /// Where a run ends.
@@ -112,6 +126,7 @@ const DDIM: Sampler = Sampler {
     least_signal: 0.0,
     exploding: false,
     karras: None,
+    restart: None,
 };
 
 /// What rows of Euler's kind share.
