@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use image::RgbImage;
-use image::imageops::{self, FilterType};
-
+use super::super::Filter;
 use super::{EncodeError, Encoded, Encoding, Picture};
 
 /// Nobody recognises anything in less.
@@ -67,11 +65,7 @@ fn at_some_quality(limit: usize, picture: &Picture, encoding: &Encoding<'_>) -> 
 fn scaled(picture: &Picture, scale: f64) -> Picture {
     let side = |length: u32| ((f64::from(length) * scale) as u32).max(SMALLEST_SIDE.min(length));
     let (width, height) = (side(picture.width()), side(picture.height()));
-    let small = RgbImage::from_raw(picture.width(), picture.height(), picture.pixels().to_vec())
-        .map(|whole| imageops::resize(&whole, width, height, FilterType::Lanczos3).into_raw())
-        .and_then(|pixels| Picture::new(width, height, pixels).ok());
-    // A picture has exactly the pixels that its size says, so both conversions hold.
-    small.unwrap_or_else(|| picture.clone())
+    picture.resized(width, height, Filter::Lanczos)
 }
 
 #[cfg(test)]
