@@ -26,6 +26,7 @@
 //! | 3 | [`model`] | exported graphs at work; the only user of `ort` |
 //! | 2 | [`job`] | the vocabulary: units, request, rules, outcome and the one seam, `Generate` and `Watch` |
 //! | 1 | [`diffusion`] | mathematics: noise, schedules, denoiser, samplers; knows only `ndarray` |
+//! | 1 | [`onnx`] | graphs as data: what an ONNX file says of itself; knows no `ort` |
 //! | 1 | [`picture`] | RGB pictures and their encoders |
 //!
 //! # Invariants
@@ -56,4 +57,5 @@ pub mod model;
 pub mod job;
 
 pub mod diffusion;
+pub mod onnx;
 pub mod picture;

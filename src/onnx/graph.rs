@@ -1,0 +1,121 @@
+//! What can be learnt of a graph from its file.
+
+use prost::Message;
+
+use super::messages::{self, Size, ValueInfo};
+
+/// The bytes are no ONNX model.
+#[derive(Debug, thiserror::Error)]
+#[error("it must be an ONNX model: {0}")]
+pub struct Malformed(String);
+
+/// A graph without its weights.
+#[derive(Clone, Debug)]
+pub struct Graph(messages::Graph);
+
+impl Graph {
+    /// Reads the content of an ONNX file. Weights are stepped over, whether they stand in it or in another file.
+    pub fn parse(file: &[u8]) -> Result<Self, Malformed> {
+        let model = messages::Model::decode(file).map_err(|error| Malformed(error.to_string()))?;
+        model.graph.map(Self).ok_or_else(|| Malformed("it has no graph".to_owned()))
+    }
+
+    /// The declared sizes of an input, `None` where they are free.
+    pub fn input(&self, name: &str) -> Option<Vec<Option<usize>>> {
+        shape(&self.0.inputs, name)
+    }
+
+    /// The declared sizes of an output, `None` where they are free.
+    pub fn output(&self, name: &str) -> Option<Vec<Option<usize>>> {
+        shape(&self.0.outputs, name)
+    }
+
+    /// The kernel's shape, [outputs, inputs, height, width], of the convolution that takes the input `name`.
+    pub fn first_kernel(&self, name: &str) -> Option<Vec<usize>> {
+        // Exporters of other precisions put a cast between an input and the first layer.
+        let mut values = vec![name];
+        // Nodes stand in an order in which every value is made before it is used.
+        for node in &self.0.nodes {
+            if !node.inputs.first().is_some_and(|input| values.contains(&input.as_str())) {
+                continue;
+            }
+            match node.operator.as_str() {
+                "Conv" => return self.weight(node.inputs.get(1)?),
+                "Cast" | "Identity" => values.extend(node.outputs.iter().map(String::as_str)),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// How many convolutions halve both sides of what they are given.
+    pub fn halvings(&self) -> usize {
+        let halves = |attribute: &messages::Attribute| attribute.name == "strides" && attribute.integers == [2, 2];
+        self.0.nodes.iter().filter(|node| node.operator == "Conv" && node.attributes.iter().any(halves)).count()
+    }
+
+    /// Whether the graph has a node of this kind.
+    pub fn has(&self, operator: &str) -> bool {
+        self.0.nodes.iter().any(|node| node.operator == operator)
+    }
+
+    fn weight(&self, name: &str) -> Option<Vec<usize>> {
+        let tensor = self.0.initializers.iter().find(|tensor| tensor.name == name)?;
+        tensor.sizes.iter().map(|&size| usize::try_from(size).ok()).collect()
+    }
+}
+
+fn shape(ports: &[ValueInfo], name: &str) -> Option<Vec<Option<usize>>> {
+    let port = ports.iter().find(|port| port.name == name)?;
+    let shape = port.kind.as_ref()?.tensor.as_ref()?.shape.as_ref()?;
+    let size = |dimension: &messages::Dimension| match dimension.size {
+        Some(Size::Fixed(size)) => usize::try_from(size).ok(),
+        _ => None,
+    };
+    Some(shape.dimensions.iter().map(size).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> Graph {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        Graph::parse(&std::fs::read(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn free_and_fixed_sizes_are_told_apart() {
+        let graph = golden("graphs/unet_fixed_size.onnx");
+        assert_eq!(graph.input("sample"), Some(vec![None, Some(4), Some(8), Some(16)]));
+        assert_eq!(graph.input("timestep"), Some(vec![]));
+        assert_eq!(graph.output("out_sample"), Some(vec![None, Some(4), Some(8), Some(16)]));
+        assert_eq!((graph.input("out_sample"), graph.output("sample")), (None, None));
+    }
+
+    #[test]
+    fn the_first_kernel_tells_the_channels_that_the_input_leaves_free() {
+        let graph = golden("graphs/unet_legacy_9.onnx");
+        assert_eq!(graph.input("sample"), Some(vec![None; 4]));
+        assert_eq!(graph.first_kernel("sample"), Some(vec![4, 9, 1, 1]));
+        assert_eq!(graph.first_kernel("timestep"), None);
+        assert_eq!(golden("graphs/unet.onnx").first_kernel("sample"), None);
+    }
+
+    #[test]
+    fn a_real_unet_tells_how_often_it_halves() {
+        let graph = golden("toy/unet/model.onnx");
+        assert_eq!((graph.halvings(), graph.first_kernel("sample")), (3, Some(vec![16, 4, 3, 3])));
+        // Its activation is made of a sigmoid.
+        let text = golden("toy/text_encoder/model.onnx");
+        assert!(text.has("Sigmoid") && !text.has("Erf"));
+    }
+
+    #[test]
+    fn other_bytes_are_no_model() {
+        for bytes in [&b""[..], b"no graph", &[0x3a, 0xff]] {
+            let message = Graph::parse(bytes).unwrap_err().to_string();
+            assert!(message.starts_with("it must be an ONNX model: "), "{message}");
+        }
+    }
+}
