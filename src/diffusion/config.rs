@@ -1,8 +1,12 @@
 //! The noise schedule that a model was trained with, as `scheduler/scheduler_config.json` tells it.
 
 mod raw;
+mod solver;
 
-use super::denoise::Prediction;
+pub use solver::{Solver, SolverKind};
+
+use super::prediction::Prediction;
+use super::schedule::Curve;
 
 /// What the samplers need to know from a scheduler's configuration.
 ///
@@ -26,11 +30,15 @@ pub struct SchedulerConfig {
     /// Added to the timesteps of leading spacing.
     pub steps_offset: usize,
     /// Whether runs of DDIM's kind end without noise; otherwise at training timestep 0.
-    pub set_alpha_to_one: bool,
-    /// Whether the schedule "model" has Karras spacing, for samplers that have this option.
-    pub use_karras_sigmas: bool,
+    pub set_alpha_to_one: Option<bool>,
+    /// The curve of the schedule "model" (`use_karras_sigmas` and the like), for samplers that have this option.
+    pub curve: Option<Curve>,
     /// Whether runs of Euler's and DPM-Solver's kind end without noise (`zero`); otherwise at training timestep 0.
     pub final_sigma_zero: bool,
+    /// Steps of the solver from which a consistency model was distilled; its own runs pick from their timesteps.
+    pub original_inference_steps: usize,
+    /// What is said about the solver.
+    pub solver: Solver,
 }
 
 /// Where the betas come from.
@@ -100,7 +108,7 @@ mod tests {
         let config = SchedulerConfig::parse(SD15)?;
         assert_eq!(config.class_name.as_deref(), Some("PNDMScheduler"));
         assert_eq!(config.betas, Betas::ScaledLinear(0.000_85, 0.012));
-        assert_eq!((config.steps_offset, config.set_alpha_to_one, config.timestep_spacing), (1, false, None));
+        assert_eq!((config.steps_offset, config.set_alpha_to_one, config.timestep_spacing), (1, Some(false), None));
         Ok(())
     }
 
@@ -109,7 +117,8 @@ mod tests {
         let config = SchedulerConfig::parse("{}")?;
         assert_eq!((config.num_train_timesteps, config.betas), (1000, Betas::Linear(0.0001, 0.02)));
         assert_eq!(config.prediction_type, Prediction::Epsilon);
-        assert!(config.set_alpha_to_one && config.final_sigma_zero && !config.use_karras_sigmas);
+        assert!(config.final_sigma_zero && config.curve.is_none());
+        assert_eq!((config.original_inference_steps, config.solver), (50, Solver::default()));
         Ok(())
     }
 
@@ -127,19 +136,36 @@ mod tests {
             (r#"{"timestep_spacing": "even"}"#, "timestep_spacing", "linspace, leading or trailing, got even"),
             (r#"{"final_sigmas_type": "one"}"#, "final_sigmas_type", "zero or sigma_min, got one"),
             (r#"{"num_train_timesteps": 0}"#, "num_train_timesteps", "1 to 100000, got 0"),
+            (
+                r#"{"num_train_timesteps": 2, "trained_betas": [0.0, 0.2]}"#,
+                "trained_betas",
+                "above 0 and below 1, got 0",
+            ),
             (r#"{"trained_betas": [0.1, 0.2]}"#, "trained_betas", "a list of 1000 numbers, got 2"),
             (r#"{"beta_start": 1.5}"#, "beta_start", "above 0 and below 1, got 1.5"),
             (r#"{"thresholding": true}"#, "thresholding", "false, got true"),
             (r#"{"clip_sample": true}"#, "clip_sample", "false, got true"),
-            (r#"{"use_beta_sigmas": true}"#, "use_beta_sigmas", "false, got true"),
+            (
+                r#"{"use_karras_sigmas": true, "use_beta_sigmas": true}"#,
+                "use_beta_sigmas",
+                "false beside use_karras_sigmas, got true",
+            ),
+            (r#"{"use_lu_lambdas": true}"#, "use_lu_lambdas", "false, got true"),
             (r#"{"sigma_max": 700.0}"#, "sigma_max", "null, got 700"),
             (r#"{"interpolation_type": "log_linear"}"#, "interpolation_type", "linear, got log_linear"),
             (
-                r#"{"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++"}"#,
+                r#"{"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver"}"#,
                 "algorithm_type",
-                "dpmsolver++ or deis, got sde-dpmsolver++",
+                "dpmsolver++, sde-dpmsolver++ or deis, got sde-dpmsolver",
             ),
-            (r#"{"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3}"#, "solver_order", "2, got 3"),
+            (r#"{"solver_order": 4}"#, "solver_order", "1, 2 or 3, got 4"),
+            (r#"{"solver_type": "bh3"}"#, "solver_type", "bh1 or bh2, got bh3"),
+            (r#"{"predict_x0": false}"#, "predict_x0", "true, got false"),
+            (r#"{"variance_type": "learned"}"#, "variance_type", "fixed_large, got learned"),
+            (r#"{"lambda_min_clipped": -5.1}"#, "lambda_min_clipped", "-Infinity, got -5.1"),
+            (r#"{"original_inference_steps": 0}"#, "original_inference_steps", "from 1, got 0"),
+            (r#"{"timestep_scaling": -1.0}"#, "timestep_scaling", "above 0, got -1"),
+            (r#"{"_class_name": "PNDMScheduler"}"#, "skip_prk_steps", "true, got false"),
             (r#"{"steps_offset": "one"}"#, "invalid type", "expected usize"),
         ];
         for (text, key, reason) in cases {

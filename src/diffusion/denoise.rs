@@ -1,9 +1,13 @@
 //! From what the U-Net says to what the samplers work with: the predicted clean latents.
 
+use std::borrow::Cow;
+
 use super::guidance::{Guidance, Pass};
 use super::latents::{Latents, combine};
-use super::levels::NoiseLevel;
+use super::levels::{Levels, NoiseLevel};
 use super::mask::Kept;
+use super::place::Place;
+use super::prediction::Prediction;
 
 /// The denoiser of a run: a model, the meaning of its output, the guidance, and what else decides the clean latents.
 pub struct Denoise<'a> {
@@ -14,42 +18,68 @@ pub struct Denoise<'a> {
     pub steering: Option<Steering<'a>>,
     /// What of an init image is to stay.
     pub kept: Option<Kept<'a>>,
-    /// Which part of the run the sampler is in.
-    pub(crate) leg: Leg,
-}
-
-/// The part of a run that a sampler does in one go.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Leg {
-    /// Steps done before it.
-    pub(crate) before: usize,
-    /// Steps of the whole run.
-    pub(crate) steps: usize,
-    /// Share of the plain run that is done before it, and what each of its steps adds.
-    pub(crate) progress: (f64, f64),
+    /// Where in the run the sampler is.
+    pub(crate) place: Place,
 }
 
 impl<'a> Denoise<'a> {
     /// A denoiser that asks `predict`.
     pub fn new(predict: &'a mut dyn Predict, prediction: Prediction, guidance: Guidance) -> Self {
-        let leg = Leg { before: 0, steps: 1, progress: (0.0, 0.0) };
-        Self { predict, prediction, guidance, steering: None, kept: None, leg }
+        Self { predict, prediction, guidance, steering: None, kept: None, place: Place::ONE }
     }
 
     /// The clean latents that the model sees in `latents`, which stand at `level`; same shape.
     ///
     /// `step` counts the steps of the sampler from 0; one that asks more than once in a step gives the same number again.
     pub fn at(&mut self, latents: &Latents, level: &NoiseLevel, step: usize) -> Result<Latents, Halt> {
-        let Leg { before, steps, progress: (done, each) } = self.leg;
-        let progress = done + each * step as f64;
-        let input = Input { latents, timestep: level.timestep(), step: before + step, steps, progress };
+        let shown = self.shown(latents, level);
+        let input = self.input(&shown, level, step);
         let output = self.guided(input)?;
-        let (alpha, sigma) = (level.alpha(), level.sigma());
-        let mut clean = match self.prediction {
-            Prediction::Epsilon => combine(-sigma / alpha, output, 1.0 / alpha, latents),
-            Prediction::VPrediction => combine(-sigma, output, alpha, latents),
-            Prediction::Sample => output,
-        };
+        self.adjusted(self.prediction.clean(output, &shown, level), input, level)
+    }
+
+    /// As [`at`](Self::at), but what the model would have to say for that, as [`prediction`](Self::prediction) has it.
+    pub fn output(&mut self, latents: &Latents, level: &NoiseLevel, step: usize) -> Result<Latents, Halt> {
+        let shown = self.shown(latents, level);
+        let input = self.input(&shown, level, step);
+        let output = self.guided(input)?;
+        if self.steering.is_none() && self.kept.is_none() {
+            return Ok(output);
+        }
+        let clean = self.adjusted(self.prediction.clean(output, &shown, level), input, level)?;
+        Ok(self.prediction.output(clean, latents, level))
+    }
+
+    /// As [`at`](Self::at), with the noise that goes with the clean latents, of standard deviation 1: for samplers that step
+    /// along the noise, which could be had from the clean latents only with a loss of digits where there is little of it.
+    pub fn apart(&mut self, latents: &Latents, level: &NoiseLevel, step: usize) -> Result<(Latents, Latents), Halt> {
+        let output = self.output(latents, level, step)?;
+        let clean = self.prediction.clean(output.clone(), latents, level);
+        Ok((clean, self.prediction.noise(output, latents, level)))
+    }
+
+    /// What the model is asked about in the place of `latents`.
+    fn shown<'l>(&self, latents: &'l Latents, level: &NoiseLevel) -> Cow<'l, Latents> {
+        match &self.kept {
+            Some(kept) => Cow::Owned(kept.shown(latents, level)),
+            None => Cow::Borrowed(latents),
+        }
+    }
+
+    /// Whether `levels` are what is left of a run that starts from an init image, done in one go. Some classes of diffusers
+    /// look at the place in the whole list of steps there, and take steps for done that were left out.
+    pub(crate) fn starts_late(&self, levels: &Levels) -> bool {
+        self.place.before == 0 && levels.are_a_rest()
+    }
+
+    fn input<'l>(&self, latents: &'l Latents, level: &NoiseLevel, step: usize) -> Input<'l> {
+        let Place { before, steps, progress } = self.place;
+        let (step, progress) = (before + step, progress.at(step));
+        Input { latents, timestep: level.timestep(), step, steps, progress }
+    }
+
+    /// The clean latents with what else than the model decides them.
+    fn adjusted(&mut self, mut clean: Latents, input: Input<'_>, level: &NoiseLevel) -> Result<Latents, Halt> {
         if let Some(steering) = &mut self.steering {
             clean = steering.steered(clean, input, level)?;
         }
@@ -59,9 +89,14 @@ impl<'a> Denoise<'a> {
         })
     }
 
+    /// What the model's output means.
+    pub fn prediction(&self) -> Prediction {
+        self.prediction
+    }
+
     /// The model's output with classifier-free guidance.
     fn guided(&mut self, input: Input<'_>) -> Result<Latents, Halt> {
-        let mix = self.guidance.mix(input.progress, input.steps);
+        let mix = self.guidance.mix(input.progress, self.place.progress.each());
         let passes = self.guidance.passes(mix);
         let outputs = self.predict.predict(input, &passes)?;
         if outputs.len() != passes.len() {
@@ -111,7 +146,7 @@ pub struct Steering<'a> {
 impl Steering<'_> {
     fn steered(&mut self, clean: Latents, input: Input<'_>, level: &NoiseLevel) -> Result<Latents, Halt> {
         // Pure noise has no label.
-        if level.alpha() == 0.0 {
+        if level.is_noise() {
             return Ok(clean);
         }
         let gradient = self.steer.gradient(input)?;
@@ -119,17 +154,6 @@ impl Steering<'_> {
         let towards = f64::from(self.scale) * level.sigma().powi(2) / level.alpha();
         Ok(combine(1.0, clean, towards, &gradient))
     }
-}
-
-/// What the output of the model means (`prediction_type` in diffusers).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prediction {
-    /// The noise.
-    Epsilon,
-    /// The velocity alpha * noise - sigma * clean (Salimans and Ho 2022).
-    VPrediction,
-    /// The clean latents.
-    Sample,
 }
 
 /// Why a run ended early: it was stopped, or the model failed. The samplers only pass it on.

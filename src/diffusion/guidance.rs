@@ -24,17 +24,39 @@ pub struct Guidance {
     pub weights: Vec<f32>,
 }
 
-/// How the scale changes over a run. All have the same mean, the scale itself (Wang et al. 2024, "Analysis of
-/// classifier-free guidance weight schedulers").
+/// How the scale changes over a whole run, where it is above 1. All have the same mean, the scale itself (Wang et al. 2024,
+/// "Analysis of classifier-free guidance weight schedulers").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ramp {
     /// Not at all.
     #[default]
     Constant,
-    /// From no guidance to twice of it, evenly.
+    /// Evenly from 1, no guidance, to twice the scale less 1.
     Linear,
     /// The same along half a cosine.
     Cosine,
+}
+
+/// Shares of a run that are nearer than this are the same.
+const ROUNDING: f64 = 1e-9;
+
+impl Ramp {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Constant, Self::Linear, Self::Cosine];
+
+    /// Its name in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+        }
+    }
+
+    /// The ramp of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ramp| ramp.name() == name)
+    }
 }
 
 /// With or without the prompt.
@@ -57,22 +79,28 @@ impl Guidance {
         Self::of_scale(1.0)
     }
 
-    /// What to ask the model at `progress`, the share of the run's steps done, in a run of `steps`.
-    pub(crate) fn mix(&self, progress: f64, steps: usize) -> Mix {
-        let inside = (self.interval.0..self.interval.1).contains(&progress);
-        let scale = if inside { self.scale_at(progress + 0.5 / steps.max(1) as f64) } else { 1.0 };
+    /// Whether only the prompt counts, all along.
+    pub fn is_none(&self) -> bool {
+        self.scale == 1.0 && self.weights == [1.0]
+    }
+
+    /// What to ask the model in a step that begins at `progress`, a share of the run, and adds `step` to it.
+    pub(crate) fn mix(&self, progress: f64, step: f64) -> Mix {
+        let inside = (self.interval.0..self.interval.1).contains(&(progress + ROUNDING));
+        let scale = if inside { self.scale_at(progress + step / 2.0) } else { 1.0 };
         match (scale, &self.weights[..]) {
             (0.0, _) => Mix::Unconditional,
             (1.0, [1.0]) => Mix::Conditional,
             // Outside the interval the conditions are all there is.
-            (_, weights) if !inside && weights.iter().sum::<f32>() != 0.0 => Mix::Conditional,
+            _ if !inside => Mix::Conditional,
             _ => Mix::Both(scale),
         }
     }
 
-    /// The scale at the middle of a step.
+    /// The scale at the middle of a step. Scales below 1 look away from the prompt, and no ramp is to turn that round.
     fn scale_at(&self, middle: f64) -> f32 {
         let share = match self.ramp {
+            _ if self.scale < 1.0 => return self.scale,
             Ramp::Constant => return self.scale,
             Ramp::Linear => 2.0 * middle,
             Ramp::Cosine => 1.0 - (std::f64::consts::PI * middle).cos(),
@@ -105,11 +133,11 @@ impl Guidance {
         if self.rescale > 0.0 { rescaled(guided, &self.mean(&outputs), self.rescale) } else { guided }
     }
 
-    /// The weighted mean of the conditions.
+    /// The mean of the conditions by weight; those with negative weights, from which guidance leads away, do not count.
     fn mean(&self, outputs: &[Latents]) -> Latents {
         let Some(first) = outputs.first() else { return Latents::zeros([0; 4]) };
-        let total: f32 = self.weights.iter().sum();
-        let share = |weight: f32| if total == 0.0 { 1.0 / outputs.len() as f32 } else { weight / total };
+        let total: f32 = self.weights.iter().map(|weight| weight.max(0.0)).sum();
+        let share = |weight: f32| if total == 0.0 { 1.0 / outputs.len() as f32 } else { weight.max(0.0) / total };
         outputs.iter().zip(&self.weights).fold(Latents::zeros(first.dim()), |mut sum, (output, &weight)| {
             sum.scaled_add(share(weight), output);
             sum
@@ -152,7 +180,7 @@ mod tests {
     fn scales_0_and_1_need_one_pass_and_all_others_two() {
         let passes = |scale| {
             let guidance = Guidance::of_scale(scale);
-            guidance.passes(guidance.mix(0.0, 10))
+            guidance.passes(guidance.mix(0.0, 0.1))
         };
         assert_eq!(passes(0.0), [Pass::Unconditional]);
         assert_eq!(passes(1.0), [Pass::Conditional(0)]);
@@ -163,7 +191,7 @@ mod tests {
     fn outside_the_interval_only_the_conditional_pass_runs() {
         let guidance = Guidance { interval: (0.2, 0.6), ..Guidance::of_scale(7.5) };
         let guided: Vec<bool> =
-            (0..10).map(|step| guidance.mix(f64::from(step) / 10.0, 10) == Mix::Both(7.5)).collect();
+            (0..10).map(|step| guidance.mix(f64::from(step) / 10.0, 0.1) == Mix::Both(7.5)).collect();
         assert_eq!(guided, [false, false, true, true, true, true, false, false, false, false]);
     }
 
@@ -178,16 +206,39 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_is_exact_at_every_number_of_steps() {
+        let place = |steps| crate::diffusion::place::Progress { from: 0, to: steps, steps, all: steps };
+        for steps in 1..=150 {
+            let guidance = Guidance { interval: (0.2, 0.8), ..Guidance::of_scale(7.5) };
+            let guided = |step: &usize| guidance.mix(place(steps).at(*step), place(steps).each()) == Mix::Both(7.5);
+            let expected = |step: &usize| 10 * step >= 2 * steps && 10 * step < 8 * steps;
+            assert!((0..steps).all(|step| guided(&step) == expected(&step)), "{steps}");
+        }
+    }
+
+    #[test]
+    fn a_scale_that_ignores_the_prompt_is_not_ramped() {
+        let guidance = Guidance { ramp: Ramp::Linear, ..Guidance::of_scale(0.0) };
+        assert!((0..10).all(|step| guidance.mix(f64::from(step) / 10.0, 0.1) == Mix::Unconditional));
+    }
+
+    #[test]
+    fn conditions_to_lead_away_from_do_not_count_without_guidance() {
+        let guidance = Guidance { weights: vec![1.0, -0.9], interval: (0.5, 1.0), ..Guidance::of_scale(2.0) };
+        assert_eq!(guidance.blended(guidance.mix(0.0, 0.5), vec![one(1.0), one(-1.0)]), one(1.0));
+    }
+
+    #[test]
     fn each_condition_adds_what_it_changes() {
         let guidance = Guidance { weights: vec![1.0, -0.5], ..Guidance::of_scale(2.0) };
-        let guided = guidance.blended(guidance.mix(0.0, 1), vec![one(1.0), one(3.0), one(5.0)]);
+        let guided = guidance.blended(guidance.mix(0.0, 1.0), vec![one(1.0), one(3.0), one(5.0)]);
         assert_eq!(guided, one(1.0 + 2.0 * 2.0 - 0.5 * 2.0 * 4.0));
     }
 
     #[test]
     fn without_guidance_conditions_are_averaged_by_weight() {
         let guidance = Guidance { weights: vec![3.0, 1.0], interval: (0.5, 1.0), ..Guidance::of_scale(2.0) };
-        let mix = guidance.mix(0.0, 2);
+        let mix = guidance.mix(0.0, 0.5);
         assert_eq!(guidance.passes(mix), [Pass::Conditional(0), Pass::Conditional(1)]);
         assert_eq!(guidance.blended(mix, vec![one(2.0), one(6.0)]), one(3.0));
     }

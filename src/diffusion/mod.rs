@@ -18,6 +18,9 @@ mod latents;
 mod levels;
 mod mask;
 mod noise;
+mod place;
+mod prediction;
+mod preview;
 mod sample;
 pub mod sampler;
 mod schedule;
@@ -27,16 +30,22 @@ mod walk;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod oracle_sde;
+#[cfg(test)]
 mod parity;
+#[cfg(test)]
+mod parity_sde;
 
-pub use config::{Betas, ConfigError, SchedulerConfig, Spacing};
-pub use denoise::{Denoise, Halt, Input, Predict, Prediction, Steer, Steering, WrongShape};
+pub use config::{Betas, ConfigError, SchedulerConfig, Solver, SolverKind, Spacing};
+pub use denoise::{Denoise, Halt, Input, Predict, Steer, Steering, WrongShape};
 pub use guidance::{Guidance, Pass, Ramp};
 pub use latents::Latents;
 pub use levels::{Clock, Levels, NoiseLevel};
 pub use mask::Kept;
-pub use noise::{Noise, TorchCpu};
+pub use noise::{Noise, SeedSource, TorchCpu, TorchCuda};
+pub use prediction::Prediction;
+pub use preview::{LatentRgb, probe};
 pub use sample::{Init, Plan, Start, sample};
 pub use sampler::{Options, SAMPLERS, Sampler};
-pub use schedule::{Schedule, ScheduleError, levels};
+pub use schedule::{Curve, Schedule, ScheduleError, levels};
 pub use walk::{Resample, Restart};

@@ -6,8 +6,9 @@ use super::denoise::{Denoise, Predict, Steering};
 use super::guidance::Guidance;
 use super::latents::combine;
 use super::mask::Kept;
-use super::walk::{self, Resample, Restart};
-use super::{Halt, Latents, Noise, NoiseLevel, Options, Sampler, Schedule, SchedulerConfig, schedule};
+use super::sampler::renoised;
+use super::walk::{self, Resample, Restart, Segment};
+use super::{Halt, Latents, Noise, NoiseLevel, Options, Sampler, Schedule, ScheduleError, SchedulerConfig, schedule};
 
 /// How a run goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Plan {
     pub sampler: &'static Sampler,
     /// The spacing of the noise levels.
     pub schedule: Schedule,
-    /// Number of steps, 1 to the number of training timesteps.
+    /// Number of steps asked for, 1 to the number of training timesteps.
     pub steps: usize,
     /// How much the prompt counts.
     pub guidance: Guidance,
@@ -32,6 +33,27 @@ impl Plan {
     /// A run with nothing special about it.
     pub fn new(sampler: &'static Sampler, schedule: Schedule, steps: usize, guidance: Guidance) -> Self {
         Self { sampler, schedule, steps, guidance, options: Options::default(), restart: None, resample: None }
+    }
+
+    /// How many steps a run makes with this much denoising strength (1 without an init image), extra reverse work included.
+    pub fn total_steps(&self, config: &SchedulerConfig, strength: f64) -> Result<usize, ScheduleError> {
+        Ok(self.segments(config, strength)?.iter().map(|segment| segment.levels.len()).sum())
+    }
+
+    fn segments(&self, config: &SchedulerConfig, strength: f64) -> Result<Vec<Segment>, ScheduleError> {
+        let (steps, restart) = self.course(strength);
+        let (levels, skipped) = schedule::way(config, self.sampler, self.schedule, steps, strength)?;
+        Ok(walk::segments(&levels, skipped, restart, self.resample))
+    }
+
+    /// How many steps go straight down if all of the way is gone, and what is done again between two levels. What the
+    /// request asks for is added to its steps; what belongs to the sampler is taken from those that `strength` leaves.
+    fn course(&self, strength: f64) -> (usize, Option<Restart>) {
+        let done = (self.steps as f64 * strength) as usize;
+        match (self.restart, self.sampler.restart.map(|usual| usual(done))) {
+            (None, Some((straight, Some(restart)))) => ((straight as f64 / strength).ceil() as usize, Some(restart)),
+            (asked, _) => (self.steps, asked),
+        }
     }
 }
 
@@ -68,25 +90,28 @@ pub fn sample<'a>(
     steering: Option<Steering<'a>>,
     noise: &mut Noise,
 ) -> Result<Latents, Halt> {
-    let levels = schedule::levels(config, plan.sampler, plan.schedule, plan.steps).map_err(Halt::new)?;
-    let skipped = start.init.map_or(0, |init| skipped(plan.steps, init.strength));
-    let legs = walk::legs(&levels, skipped, plan);
-    let Some(first) = legs.first().map(|leg| leg.levels.first()) else {
+    let strength = start.init.map_or(1.0, |init| init.strength);
+    let segments = plan.segments(config, strength).map_err(Halt::new)?;
+    let Some(first) = segments.first().map(|segment| segment.levels.first()) else {
         return Ok(start.init.map_or_else(|| start.noise.clone(), |init| init.latents.clone()));
     };
     let mut latents = match start.init {
-        Some(init) if skipped > 0 => noised(init.latents, start.noise, &first),
+        Some(init) if strength < 1.0 => noised(init.latents, start.noise, &first),
         _ => start.noise * schedule::initial_scale(config, plan.sampler, &first) as f32,
     };
     let mut denoise = Denoise::new(predict, config.prediction_type, plan.guidance.clone());
     denoise.steering = steering;
-    denoise.kept = start.init.and_then(|init| Some(Kept { clean: init.latents, mask: init.mask? }));
+    denoise.kept = start.init.and_then(|init| {
+        let nothing_yet = (strength >= 1.0).then_some(first);
+        Some(Kept { clean: init.latents, noise: start.noise, mask: init.mask?, nothing_yet })
+    });
+    let options = Options { solver: config.solver.clone(), ..plan.options.clone() };
     let mut level = first;
-    for leg in &legs {
-        latents = renoised(latents, &level, &leg.levels.first(), plan.options.s_noise, noise);
-        denoise.leg = leg.place;
-        latents = (plan.sampler.run)(&mut denoise, latents, &leg.levels, noise, &plan.options)?;
-        level = leg.levels.last();
+    for segment in &segments {
+        latents = renoised(latents, &level, &segment.levels.first(), plan.options.s_noise, noise);
+        denoise.place = segment.place;
+        latents = (plan.sampler.run)(&mut denoise, latents, &segment.levels, noise, &options)?;
+        level = segment.levels.last();
     }
     latents *= schedule::final_scale(plan.sampler, &level) as f32;
     Ok(match denoise.kept {
@@ -95,44 +120,7 @@ pub fn sample<'a>(
     })
 }
 
-/// Steps that are left out at the noisy end, as `get_timesteps` of diffusers' image-to-image pipelines counts them.
-fn skipped(steps: usize, strength: f64) -> usize {
-    steps.saturating_sub((steps as f64 * strength) as usize)
-}
-
 /// `latents` with as much of `noise` as `level` has (`add_noise` in diffusers).
 fn noised(latents: &Latents, noise: &Latents, level: &NoiseLevel) -> Latents {
     combine(level.alpha(), latents.clone(), level.sigma(), noise)
-}
-
-/// Fresh noise that brings latents from one level back to a noisier one; nothing if it is not noisier.
-fn renoised(latents: Latents, now: &NoiseLevel, back: &NoiseLevel, s_noise: f32, noise: &mut Noise) -> Latents {
-    if back.sigma() <= now.sigma() {
-        return latents;
-    }
-    let kept = back.alpha() / now.alpha();
-    let drawn = noise.draw_like(&latents);
-    combine(kept, latents, f64::from(s_noise) * (1.0 - kept * kept).sqrt(), &drawn)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strength_is_the_share_of_the_steps_that_is_done() {
-        let done = |steps, strength| steps - skipped(steps, strength);
-        for (steps, strength, expected) in [(20, 0.0, 0), (20, 0.1, 2), (10, 0.7, 7), (50, 0.75, 37), (20, 1.0, 20)] {
-            assert_eq!(done(steps, strength), expected, "{steps} {strength}");
-        }
-    }
-
-    #[test]
-    fn going_back_keeps_the_variance() {
-        let (now, back) = (NoiseLevel::with_ve_sigma(0.5, 0.0), NoiseLevel::with_ve_sigma(2.0, 0.0));
-        let latents = Noise::new(&[1]).draw([1, 64, 64]);
-        let there = renoised(latents.clone(), &now, &back, 1.0, &mut Noise::new(&[2]));
-        assert!((there.std(0.0) - 1.0).abs() < 0.03, "{}", there.std(0.0));
-        assert_eq!(renoised(latents.clone(), &back, &now, 1.0, &mut Noise::new(&[2])), latents);
-    }
 }

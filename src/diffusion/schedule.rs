@@ -1,9 +1,18 @@
 //! Which noise levels a run passes through.
 
-use super::config::{Betas, SchedulerConfig, Spacing};
-use super::denoise::Prediction;
-use super::levels::{Levels, NoiseLevel};
-use super::sampler::{Ends, Karras, Sampler};
+mod align;
+mod beta;
+mod curve;
+mod starts;
+
+pub use curve::Curve;
+
+use starts::{Shape, originals, picked, spacing, starts};
+
+use super::config::{SchedulerConfig, Spacing};
+use super::levels::{LEAST_SIGNAL, Levels, NoiseLevel};
+use super::prediction::Prediction;
+use super::sampler::{Ends, Sampler};
 use super::training::Training;
 
 /// How the noise levels of a run are spaced.
@@ -11,19 +20,51 @@ use super::training::Training;
 pub enum Schedule {
     /// As the model's scheduler configuration says.
     Model,
-    /// As Karras et al. 2022, equation 5, with rho 7: dense near the clean end.
+    /// Along [`Curve::Karras`].
     Karras,
+    /// Along [`Curve::Exponential`].
+    Exponential,
+    /// k-diffusion's `get_sigmas_polyexponential` at its usual exponent, 1: the exponential schedule, but always over the
+    /// whole training and with timesteps as they come.
+    Polyexponential,
+    /// Timesteps evenly from the noisy end, of which the last is left out (Stability AI's generative models).
+    SgmUniform,
+    /// Whole timesteps evenly from the noisy end, rounded towards it (ComfyUI's `simple_scheduler`).
+    Simple,
+    /// Along [`Curve::Beta`], as diffusers has it; ComfyUI draws the same curve through timesteps.
+    Beta,
+    /// Align Your Steps, for Stable Diffusion v1.5.
+    AlignYourSteps,
+    /// Align Your Steps, for Stable Diffusion XL.
+    AlignYourStepsXl,
 }
 
 impl Schedule {
     /// All schedules.
-    pub const ALL: &[Self] = &[Self::Model, Self::Karras];
+    pub const ALL: &[Self] = &[
+        Self::Model,
+        Self::Karras,
+        Self::Exponential,
+        Self::Polyexponential,
+        Self::SgmUniform,
+        Self::Simple,
+        Self::Beta,
+        Self::AlignYourSteps,
+        Self::AlignYourStepsXl,
+    ];
 
     /// Its name in requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Karras => "karras",
+            Self::Exponential => "exponential",
+            Self::Polyexponential => "polyexponential",
+            Self::SgmUniform => "sgm_uniform",
+            Self::Simple => "simple",
+            Self::Beta => "beta",
+            Self::AlignYourSteps => "align_your_steps",
+            Self::AlignYourStepsXl => "align_your_steps_xl",
         }
     }
 
@@ -34,36 +75,56 @@ impl Schedule {
 }
 
 /// The levels of a run of `steps` steps, as the sampler's class in diffusers has them.
+///
+/// The end of the last step is the sampler's, whatever the schedule.
 pub fn levels(
     config: &SchedulerConfig,
     sampler: &Sampler,
     schedule: Schedule,
     steps: usize,
 ) -> Result<Levels, ScheduleError> {
-    let most = config.num_train_timesteps;
+    let most = if sampler.distilled { originals(config) } else { config.num_train_timesteps };
     if !(1..=most).contains(&steps) {
         return Err(ScheduleError::Steps { most, got: steps });
     }
-    let karras = match schedule {
-        Schedule::Model => sampler.karras.filter(|_| config.use_karras_sigmas),
-        Schedule::Karras => Some(sampler.karras.unwrap_or(Karras::OfRun)),
-    };
-    // Karras spacing needs a finite sigma / alpha.
-    let least_signal = if karras.is_some() { sampler.least_signal.max(KARRAS_SIGNAL) } else { sampler.least_signal };
+    let shape = Shape::of(schedule, config, sampler);
+    // All but whole timesteps of the training need a finite sigma / alpha.
+    let least_signal =
+        if shape == Shape::Timesteps { sampler.least_signal } else { sampler.least_signal.max(LEAST_SIGNAL) };
     let training = Training::new(config, least_signal);
-    let starts: Vec<_> = timesteps(config, sampler, steps).into_iter().map(|t| training.at(t)).collect();
-    let (last, clock) = (last(config, sampler, &training), training.clock());
-    let levels = match karras {
-        Some(ends) => {
-            Levels::chain(&karras_levels(&training, &starts, ends, karras_rounding(config, ends)), last, clock)
-        }
-        None if sampler.fixed_stride => fixed_stride(&training, &starts, most / steps, last),
-        None => Levels::chain(&starts, last, clock),
+    let starts = starts(shape, config, sampler, &training, steps);
+    let last = last(config, sampler, &training);
+    let levels = if shape == Shape::Timesteps && sampler.fixed_stride {
+        fixed_stride(&training, &starts, config.num_train_timesteps / steps, last)
+    } else {
+        Levels::chain(&starts, last, training.clock())
     };
     if config.prediction_type == Prediction::Epsilon && levels.first().alpha() == 0.0 {
         return Err(ScheduleError::NoSignal);
     }
-    Ok(levels)
+    Ok(if sampler.second_twice { levels.with_second_twice() } else { levels })
+}
+
+/// The levels of a run that does only `strength` of the way, and how many of its steps are left out at the noisy end
+/// (`get_timesteps` of diffusers' image-to-image pipelines). Latent consistency models do all their steps on a shorter way
+/// instead (diffusers' `LatentConsistencyModelImg2ImgPipeline`).
+pub(crate) fn way(
+    config: &SchedulerConfig,
+    sampler: &Sampler,
+    schedule: Schedule,
+    steps: usize,
+    strength: f64,
+) -> Result<(Levels, usize), ScheduleError> {
+    let levels = levels(config, sampler, schedule, steps)?;
+    if sampler.shortens && Shape::of(schedule, config, sampler) == Shape::Timesteps {
+        let training = Training::new(config, sampler.least_signal);
+        let starts = picked(config, &training, steps, strength);
+        return Ok((Levels::chain(&starts, levels.last(), training.clock()), 0));
+    }
+    // Some strength is at least one step; diffusers refuses such runs. There may be more levels than steps.
+    let done = ((steps as f64 * strength) as usize).max(1);
+    let skipped = if strength > 0.0 { steps.saturating_sub(done) } else { levels.len() };
+    Ok((levels, skipped))
 }
 
 /// How latents of standard deviation 1 are scaled to start a run at `first` as the sampler's class does: exactly noise
@@ -84,7 +145,7 @@ pub enum ScheduleError {
     /// Too few or too many steps.
     #[error("steps must be between 1 and {most}, got {got}")]
     Steps {
-        /// Timesteps of the training.
+        /// Timesteps of the training, or those that a distilled model may pick from.
         most: usize,
         /// What was asked for.
         got: usize,
@@ -96,39 +157,11 @@ pub enum ScheduleError {
     NoSignal,
 }
 
-/// What is left of the signal at the noisy end, at least, for Karras spacing.
-const KARRAS_SIGNAL: f64 = 1.0 / (1 << 24) as f64;
-
-fn spacing(config: &SchedulerConfig, sampler: &Sampler) -> Spacing {
-    config.timestep_spacing.unwrap_or(sampler.spacing)
-}
-
-/// The timesteps at which the steps start, falling (`set_timesteps` in diffusers).
-///
-/// There trailing spacing gives one timestep too many, -1, where a rounding error has it so: of 1000 at 61, 103, 121 and
-/// 122 steps. Not here.
-fn timesteps(config: &SchedulerConfig, sampler: &Sampler, steps: usize) -> Vec<f64> {
-    let train = config.num_train_timesteps;
-    let points = steps + sampler.spare;
-    let stride = train as f64 / steps as f64;
-    (0..steps)
-        .map(|i| match spacing(config, sampler) {
-            // A single point lies at the clean end.
-            Spacing::Linspace if points == 1 => 0.0,
-            Spacing::Linspace => {
-                let t = (points - 1 - i) as f64 * ((train - 1) as f64 / (points - 1) as f64);
-                if sampler.rounded { t.round_ties_even() } else { f64::from(t as f32) }
-            }
-            Spacing::Leading => ((points - 1 - i) * (train / points) + config.steps_offset) as f64,
-            Spacing::Trailing => (train as f64 - i as f64 * stride).round_ties_even() - 1.0,
-        })
-        .collect()
-}
-
 fn last(config: &SchedulerConfig, sampler: &Sampler, training: &Training) -> NoiseLevel {
     let clean = match sampler.ends {
         Ends::Clean => true,
-        Ends::SetAlphaToOne => config.set_alpha_to_one,
+        Ends::Least => false,
+        Ends::SetAlphaToOne(usual) => config.set_alpha_to_one.unwrap_or(usual),
         Ends::FinalSigmasType => config.final_sigma_zero,
     };
     if clean { NoiseLevel::CLEAN } else { training.least() }
@@ -141,35 +174,6 @@ fn fixed_stride(training: &Training, starts: &[NoiseLevel], stride: usize, last:
         if timestep < 0.0 { last } else { training.at(timestep) }
     };
     Levels::steps(starts.iter().map(|start| (*start, end(start))).collect(), training.clock())
-}
-
-/// How the timesteps of Karras levels are made presentable.
-fn karras_rounding(config: &SchedulerConfig, ends: Karras) -> fn(f64) -> f64 {
-    match (ends, &config.betas) {
-        (Karras::OfRun, _) => |t| t,
-        (Karras::OfTraining, Betas::SquaredCosine) => f64::trunc,
-        (Karras::OfTraining, _) => f64::round_ties_even,
-    }
-}
-
-/// As many levels as `starts`, with Karras spacing.
-fn karras_levels(training: &Training, starts: &[NoiseLevel], ends: Karras, round: fn(f64) -> f64) -> Vec<NoiseLevel> {
-    let (most, least) = match ends {
-        Karras::OfTraining => (training.most(), training.least()),
-        Karras::OfRun => (starts[0], starts[starts.len() - 1]),
-    };
-    let (clock, intervals) = (training.clock(), starts.len().saturating_sub(1));
-    let level = |sigma: f64| NoiseLevel::with_ve_sigma(sigma, round(clock.timestep_of(sigma)));
-    let end = if intervals == 0 { most } else { least };
-    let sigmas = karras(most.ve_sigma(), end.ve_sigma(), intervals).into_iter().chain([end.ve_sigma()]);
-    sigmas.map(level).collect()
-}
-
-/// sigma / alpha at the starts of `intervals` intervals from `most` to `least` (Karras et al. 2022, equation 5, rho 7).
-pub(super) fn karras(most: f64, least: f64, intervals: usize) -> Vec<f64> {
-    const RHO: f64 = 7.0;
-    let (from, to) = (most.powf(1.0 / RHO), least.powf(1.0 / RHO));
-    (0..intervals).map(|i| (from + i as f64 / intervals as f64 * (to - from)).powf(RHO)).collect()
 }
 
 #[cfg(test)]
@@ -194,6 +198,7 @@ mod tests {
     #[test]
     fn no_steps_and_more_steps_than_timesteps_are_refused() {
         assert_eq!(run("{}", "euler", 0), Err(ScheduleError::Steps { most: 1000, got: 0 }));
+        assert_eq!(run("{}", "lcm", 51), Err(ScheduleError::Steps { most: 50, got: 51 }));
         assert_eq!(run("{}", "ddim", 1001), Err(ScheduleError::Steps { most: 1000, got: 1001 }));
         assert_eq!(run("{}", "dpmpp_2m", 1000).map(|levels| levels.len()), Ok(1000));
     }
@@ -206,19 +211,77 @@ mod tests {
     }
 
     #[test]
-    fn every_run_loses_noise_with_every_step() -> Result<(), ScheduleError> {
+    fn no_step_of_any_run_adds_noise() -> Result<(), ScheduleError> {
         for sampler in sampler::SAMPLERS {
             for steps in [1, 2, 7, 20, 150] {
                 for spacing in ["linspace", "leading", "trailing"] {
+                    let steps = if sampler.distilled { steps.min(50) } else { steps };
                     let text = format!(r#"{{"timestep_spacing": "{spacing}"}}"#);
                     let levels = run(&text, sampler.name, steps)?;
                     assert!(
-                        levels.pairs().all(|(now, next)| next.sigma() < now.sigma()),
+                        levels.pairs().all(|(now, next)| next.sigma() <= now.sigma()),
                         "{sampler:?} {spacing} {steps}"
                     );
                 }
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn every_schedule_suits_every_sampler_also_without_signal_at_the_start() -> Result<(), ScheduleError> {
+        let zero =
+            r#"{"rescale_betas_zero_snr": true, "prediction_type": "v_prediction", "timestep_spacing": "trailing"}"#;
+        for (sampler, text) in sampler::SAMPLERS.iter().flat_map(|sampler| [(sampler, "{}"), (sampler, zero)]) {
+            let config = SchedulerConfig::parse(text).unwrap();
+            for schedule in Schedule::ALL {
+                for steps in [1, 2, 7, 20, 50] {
+                    let levels = levels(&config, sampler, *schedule, steps)?;
+                    let falls = |(now, next): (&NoiseLevel, &NoiseLevel)| next.sigma() <= now.sigma() + 1e-12;
+                    let told = |(now, _): (&NoiseLevel, _)| (0.0..1000.0).contains(&now.timestep());
+                    assert_eq!(levels.len(), steps + usize::from(sampler.second_twice && steps > 1), "{sampler:?}");
+                    assert!(levels.pairs().all(falls) && levels.pairs().all(told), "{sampler:?} {schedule:?} {steps}");
+                    let finite = *schedule == Schedule::Model || levels.first().ve_sigma().is_finite();
+                    assert!(finite, "{sampler:?} {schedule:?} {steps}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn even_timesteps_of_dpm_solver_are_sgm_uniform() {
+        let config = SchedulerConfig::parse("{}").unwrap();
+        let sampler = sampler::find("dpmpp_2m").unwrap();
+        let of = |schedule| levels(&config, sampler, schedule, 13);
+        assert_eq!(of(Schedule::Model), of(Schedule::SgmUniform));
+        assert_ne!(of(Schedule::Model), of(Schedule::Simple));
+    }
+
+    fn steps_of_the_way(name: &str, steps: usize, strength: f64) -> Result<Vec<f64>, ScheduleError> {
+        let config = SchedulerConfig::parse("{}").unwrap_or_else(|error| unreachable!("{error}"));
+        let sampler = sampler::find(name).unwrap_or_else(|| unreachable!("{name}"));
+        let (levels, skipped) = way(&config, sampler, Schedule::Model, steps, strength)?;
+        Ok(levels.pairs().skip(skipped).map(|(now, _)| now.timestep()).collect())
+    }
+
+    #[test]
+    fn strength_is_the_share_of_the_steps_that_is_done() -> Result<(), ScheduleError> {
+        for (steps, strength, expected) in
+            [(20, 0.0, 0), (20, 0.1, 2), (20, 0.01, 1), (10, 0.7, 7), (50, 0.75, 37), (20, 1.0, 20)]
+        {
+            assert_eq!(steps_of_the_way("ddim", steps, strength)?.len(), expected, "{steps} {strength}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn consistency_models_do_all_steps_on_a_shorter_way() -> Result<(), ScheduleError> {
+        assert_eq!(steps_of_the_way("lcm", 4, 1.0)?, [999.0, 759.0, 499.0, 259.0]);
+        assert_eq!(steps_of_the_way("lcm", 4, 0.5)?, [499.0, 379.0, 259.0, 139.0]);
+        assert_eq!(steps_of_the_way("lcm", 4, 0.05)?, [39.0, 19.0]);
+        assert!(steps_of_the_way("lcm", 4, 0.0)?.is_empty());
+        assert_eq!(steps_of_the_way("tcd", 4, 0.5)?.len(), 2);
         Ok(())
     }
 }

@@ -26,8 +26,18 @@ impl Training {
         Self { alphas_cumprod, ve_sigmas }
     }
 
-    /// The level of a timestep; between whole timesteps sigma / alpha is interpolated, beyond the ends it stays.
+    /// The level of a timestep; between whole timesteps sigma / alpha is interpolated, as in diffusers, and beyond the ends
+    /// it stays.
     pub(crate) fn at(&self, timestep: f64) -> NoiseLevel {
+        self.interpolated(timestep, |low, high, part| low + part * (high - low))
+    }
+
+    /// The same, with the logarithm of sigma / alpha interpolated, as in k-diffusion.
+    pub(crate) fn log_at(&self, timestep: f64) -> NoiseLevel {
+        self.interpolated(timestep, |low, high, part| low * (high / low).powf(part))
+    }
+
+    fn interpolated(&self, timestep: f64, between: fn(f64, f64, f64) -> f64) -> NoiseLevel {
         let last = self.ve_sigmas.len().saturating_sub(1);
         let place = timestep.clamp(0.0, last as f64);
         let (index, part) = (place as usize, place.fract());
@@ -35,7 +45,7 @@ impl Training {
             return NoiseLevel::new(f64::from(self.alphas_cumprod[index]), timestep);
         }
         let (low, high) = (f64::from(self.ve_sigmas[index]), f64::from(self.ve_sigmas[index + 1]));
-        NoiseLevel::with_ve_sigma(low + part * (high - low), timestep)
+        NoiseLevel::with_ve_sigma(between(low, high, part), timestep)
     }
 
     /// The level with the least noise.

@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 
+use super::solver;
 use super::{Betas, ConfigError, SchedulerConfig};
 use crate::diffusion::config::Spacing;
-use crate::diffusion::denoise::Prediction;
+use crate::diffusion::prediction::Prediction;
+use crate::diffusion::schedule::Curve;
 
 /// The keys of diffusers that mean something here; any may be absent or null.
 #[derive(serde::Deserialize)]
@@ -22,24 +24,21 @@ pub(super) struct Raw {
     steps_offset: Option<usize>,
     set_alpha_to_one: Option<bool>,
     use_karras_sigmas: Option<bool>,
+    use_exponential_sigmas: Option<bool>,
+    use_beta_sigmas: Option<bool>,
     final_sigmas_type: Option<String>,
+    original_inference_steps: Option<usize>,
+    #[serde(flatten)]
+    solver: solver::Raw,
     // Only understood well enough to be refused.
     clip_sample: Option<bool>,
     thresholding: Option<bool>,
-    use_exponential_sigmas: Option<bool>,
-    use_beta_sigmas: Option<bool>,
     use_lu_lambdas: Option<bool>,
     use_flow_sigmas: Option<bool>,
     sigma_min: Option<f64>,
     sigma_max: Option<f64>,
     interpolation_type: Option<String>,
     timestep_type: Option<String>,
-    algorithm_type: Option<String>,
-    solver_order: Option<usize>,
-    solver_type: Option<String>,
-    lower_order_final: Option<bool>,
-    lambda_min_clipped: Option<f64>,
-    variance_type: Option<String>,
 }
 
 impl TryFrom<Raw> for SchedulerConfig {
@@ -50,6 +49,8 @@ impl TryFrom<Raw> for SchedulerConfig {
         let num_train_timesteps = raw.num_train_timesteps.unwrap_or(1000);
         let whole = (1..=100_000).contains(&num_train_timesteps);
         demand(whole, "num_train_timesteps", "a number from 1 to 100000", num_train_timesteps)?;
+        let original_steps = raw.original_inference_steps.unwrap_or(50);
+        demand(original_steps > 0, "original_inference_steps", "a number from 1", original_steps)?;
         let prediction_type = choose(
             "prediction_type",
             raw.prediction_type.as_deref(),
@@ -69,9 +70,11 @@ impl TryFrom<Raw> for SchedulerConfig {
             prediction_type: prediction_type.unwrap_or(Prediction::Epsilon),
             timestep_spacing: choose("timestep_spacing", raw.timestep_spacing.as_deref(), &spacings)?,
             steps_offset: raw.steps_offset.unwrap_or(0),
-            set_alpha_to_one: raw.set_alpha_to_one.unwrap_or(true),
-            use_karras_sigmas: raw.use_karras_sigmas.unwrap_or(false),
+            set_alpha_to_one: raw.set_alpha_to_one,
+            curve: raw.curve()?,
             final_sigma_zero: choose("final_sigmas_type", raw.final_sigmas_type.as_deref(), &ends)?.unwrap_or(true),
+            original_inference_steps: original_steps,
+            solver: raw.solver.read(raw.class_name.as_deref())?,
             class_name: raw.class_name,
         })
     }
@@ -85,6 +88,8 @@ impl Raw {
         }
         if let Some(betas) = &self.trained_betas {
             demand(betas.len() == timesteps, "trained_betas", format!("a list of {timesteps} numbers"), betas.len())?;
+            let odd = betas.iter().find(|beta| !(**beta > 0.0 && **beta < 1.0));
+            demand(odd.is_none(), "trained_betas", "numbers above 0 and below 1", odd.copied().unwrap_or_default())?;
             return Ok(Betas::Trained(betas.clone()));
         }
         let schedules = [
@@ -96,13 +101,24 @@ impl Raw {
         Ok(chosen.unwrap_or(Betas::Linear(start, end)))
     }
 
+    /// The curve of the noise levels; diffusers too takes at most one.
+    fn curve(&self) -> Result<Option<Curve>, ConfigError> {
+        let asked = [
+            ("use_karras_sigmas", self.use_karras_sigmas, Curve::Karras),
+            ("use_exponential_sigmas", self.use_exponential_sigmas, Curve::Exponential),
+            ("use_beta_sigmas", self.use_beta_sigmas, Curve::Beta),
+        ];
+        let mut asked = asked.into_iter().filter(|(_, asked, _)| *asked == Some(true));
+        let Some((first, _, curve)) = asked.next() else { return Ok(None) };
+        asked.try_for_each(|(key, ..)| demand(false, key, format!("false beside {first}"), true))?;
+        Ok(Some(curve))
+    }
+
     /// Refuses what would make another picture than diffusers' if it were ignored.
     fn refuse_unserved(&self) -> Result<(), ConfigError> {
         for (key, value) in [
             ("clip_sample", self.clip_sample),
             ("thresholding", self.thresholding),
-            ("use_exponential_sigmas", self.use_exponential_sigmas),
-            ("use_beta_sigmas", self.use_beta_sigmas),
             ("use_lu_lambdas", self.use_lu_lambdas),
             ("use_flow_sigmas", self.use_flow_sigmas),
         ] {
@@ -112,32 +128,25 @@ impl Raw {
             demand(value.is_none(), key, "null", value.unwrap_or_default())?;
         }
         choose("interpolation_type", self.interpolation_type.as_deref(), &[("linear", ())])?;
-        choose("timestep_type", self.timestep_type.as_deref(), &[("discrete", ())])?;
-        if self.class_name.as_deref() == Some("DPMSolverMultistepScheduler") { self.refuse_solver() } else { Ok(()) }
-    }
-
-    /// The solver's keys are DPM-Solver's own; other classes use the same names for other things.
-    fn refuse_solver(&self) -> Result<(), ConfigError> {
-        choose("algorithm_type", self.algorithm_type.as_deref(), &[("dpmsolver++", ()), ("deis", ())])?;
-        // Diffusers reads the last three, which belong to other solvers, as midpoint.
-        let midpoint = [("midpoint", ()), ("logrho", ()), ("bh1", ()), ("bh2", ())];
-        choose("solver_type", self.solver_type.as_deref(), &midpoint)?;
-        let order = self.solver_order.unwrap_or(2);
-        demand(order == 2, "solver_order", "2", order)?;
-        demand(self.lower_order_final != Some(false), "lower_order_final", "true", false)?;
-        let clipped = self.lambda_min_clipped;
-        demand(clipped.is_none(), "lambda_min_clipped", "-Infinity", clipped.unwrap_or_default())?;
-        let learned = self.variance_type.as_deref();
-        demand(learned.is_none(), "variance_type", "null", learned.unwrap_or_default())
+        choose("timestep_type", self.timestep_type.as_deref(), &[("discrete", ())]).map(|_| ())
     }
 }
 
-fn demand(holds: bool, key: &'static str, expected: impl Into<String>, got: impl Display) -> Result<(), ConfigError> {
+pub(super) fn demand(
+    holds: bool,
+    key: &'static str,
+    expected: impl Into<String>,
+    got: impl Display,
+) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError::Value { key, expected: expected.into(), got: got.to_string() }) }
 }
 
 /// The value in `table` that `name` stands for.
-fn choose<T: Clone>(key: &'static str, name: Option<&str>, table: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+pub(super) fn choose<T: Clone>(
+    key: &'static str,
+    name: Option<&str>,
+    table: &[(&str, T)],
+) -> Result<Option<T>, ConfigError> {
     let Some(name) = name else { return Ok(None) };
     if let Some((_, value)) = table.iter().find(|(known, _)| *known == name) {
         return Ok(Some(value.clone()));

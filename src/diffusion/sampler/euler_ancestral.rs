@@ -17,7 +17,8 @@ pub(super) fn euler_ancestral(
     let eta = f64::from(options.eta.unwrap_or(1.0));
     for (step, (now, next)) in levels.pairs().enumerate() {
         let clean = denoise.at(&latents, now, step)?;
-        latents = step_with_noise(&clean, latents, now, next, fresh_noise(now, next, eta), noise);
+        let fresh = fresh_noise(now, next, eta);
+        latents = step_with_noise(&clean, latents, (now, next), fresh, options.s_noise, noise);
     }
     Ok(latents)
 }

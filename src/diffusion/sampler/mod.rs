@@ -1,51 +1,45 @@
 //! The samplers: one file an algorithm, one row a sampler.
 
 mod ddim;
+mod ddpm;
+mod deis;
+mod dpm2;
+mod dpm2_ancestral;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
+mod dpmpp_2s_ancestral;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
 mod euler;
 mod euler_ancestral;
+mod heun;
+mod lcm;
+mod lms;
+mod multistep;
+mod pndm;
+mod restart;
 mod step;
+mod table;
+mod tcd;
+mod unipc;
+
+pub(super) use step::renoised;
+pub use table::{SAMPLERS, find, of_class, of_config};
 
 use std::fmt;
 
-use super::config::Spacing;
+use super::config::{Solver, Spacing};
 use super::walk::Restart;
 use super::{Denoise, Halt, Latents, Levels, Noise};
-
-/// All samplers. To add one: a file beside this one, a row here, and a row in `tests/golden/schedulers.py`.
-pub static SAMPLERS: &[Sampler] = &[
-    Sampler { name: "ddim", run: ddim::ddim, class: "DDIMScheduler", ..DDIM },
-    Sampler { name: "euler", run: euler::euler, class: "EulerDiscreteScheduler", ..EULER },
-    Sampler {
-        name: "euler_ancestral",
-        run: euler_ancestral::euler_ancestral,
-        class: "EulerAncestralDiscreteScheduler",
-        karras: None,
-        ends: Ends::Clean,
-        ..EULER
-    },
-    Sampler { name: "dpmpp_2m", run: dpmpp_2m::dpmpp_2m, class: "DPMSolverMultistepScheduler", ..DPM },
-];
-
-/// The sampler of that name.
-pub fn find(name: &str) -> Option<&'static Sampler> {
-    SAMPLERS.iter().find(|sampler| sampler.name == name)
-}
-
-/// The sampler that stands for a diffusers scheduler class (`_class_name` in a scheduler's configuration).
-///
-/// `PNDMScheduler`, which Stable Diffusion v1 names, gives `ddim` until there is a sampler of its own: it solves the same
-/// equation, so at usual step counts the pictures are alike but not equal.
-pub fn of_class(class: &str) -> Option<&'static Sampler> {
-    let class = if class == "PNDMScheduler" { "DDIMScheduler" } else { class };
-    SAMPLERS.iter().find(|sampler| sampler.class == class)
-}
 
 /// The algorithm of a sampler: takes latents at the first level to the last one.
 pub type Run = fn(&mut Denoise<'_>, Latents, &Levels, &mut Noise, &Options) -> Result<Latents, Halt>;
 
-/// What a request may change about a sampler.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Of so many steps: how many go straight down, and what the others are for.
+pub type Course = fn(usize) -> (usize, Option<Restart>);
+
+/// What a request may change about a sampler, and what the model's configuration says about it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Share of fresh noise, 0 to 1; the sampler's own when absent. Samplers without fresh noise ignore it.
     pub eta: Option<f32>,
@@ -54,11 +48,13 @@ pub struct Options {
     /// How much noise is put back before each step (Karras et al. 2022, algorithm 2); 0 is none. Samplers without churn
     /// ignore it.
     pub s_churn: f32,
+    /// The configuration's own; [`sample`](super::sample) puts it here.
+    pub solver: Solver,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { eta: None, s_noise: 1.0, s_churn: 0.0 }
+        Self { eta: None, s_noise: 1.0, s_churn: 0.0, solver: Solver::default() }
     }
 }
 
@@ -69,7 +65,7 @@ pub struct Sampler {
     pub name: &'static str,
     /// The algorithm.
     pub run: Run,
-    /// The class in diffusers that it agrees with.
+    /// The class in diffusers that it agrees with, empty where there is none.
     pub class: &'static str,
     /// How timesteps are spread where the configuration does not say.
     pub spacing: Spacing,
@@ -79,6 +75,16 @@ pub struct Sampler {
     pub spare: usize,
     /// Whether each step goes back by the same number of training timesteps, wherever the next one starts.
     pub fixed_stride: bool,
+    /// Whether the second step is listed twice, since the first one is done twice.
+    pub second_twice: bool,
+    /// Whether timesteps are picked from those of a distillation (`original_inference_steps`), whatever their spacing.
+    pub distilled: bool,
+    /// Whether a run from an init image does all its steps on a shorter way, rather than fewer steps.
+    pub shortens: bool,
+    /// Whether it heeds [`Options::eta`].
+    pub takes_eta: bool,
+    /// Whether it heeds [`Options::s_churn`].
+    pub churns: bool,
     /// Where a run ends.
     pub ends: Ends,
     /// What is left of the signal (alpha^2) at the last training timestep if the betas are rescaled to leave none.
@@ -86,11 +92,11 @@ pub struct Sampler {
     /// Whether the class keeps its latents as clean + sigma / alpha * noise. Then its runs start, except with leading
     /// timesteps, from noise without signal, and a run that ends at a level with noise gives latents divided by alpha.
     pub exploding: bool,
-    /// Between which levels Karras spacing runs; `None` where the class has no such option, and then it is used only if
-    /// asked for.
+    /// Between which levels Karras spacing and the other curves run; `None` where the class has no such option, and then
+    /// they are used only if asked for.
     pub karras: Option<Karras>,
-    /// Extra reverse work that belongs to it, for a run of so many steps.
-    pub restart: Option<fn(usize) -> Option<Restart>>,
+    /// Extra reverse work that belongs to it.
+    pub restart: Option<Course>,
 }
 
 /// Where a run ends.
@@ -98,52 +104,28 @@ pub struct Sampler {
 pub enum Ends {
     /// Without noise.
     Clean,
-    /// As `set_alpha_to_one` in the configuration says.
-    SetAlphaToOne,
+    /// With as little noise as the training has, at its first timestep.
+    Least,
+    /// Without noise or at the first timestep of the training, as `set_alpha_to_one` in the configuration says, or else as
+    /// the class has it.
+    SetAlphaToOne(bool),
     /// As `final_sigmas_type` in the configuration says.
     FinalSigmasType,
 }
 
-/// Between which levels Karras spacing runs.
+/// Between which levels Karras spacing and the other curves run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Karras {
     /// Between the first and the last level that the run would have anyway.
     OfRun,
-    /// Between the first and the last level of the training, with timesteps rounded for the U-Net.
+    /// The same, with the timesteps of Karras levels rounded for the U-Net.
+    OfRunRounded,
+    /// Between the first and the last level of the training, with whole timesteps for the U-Net: those of Karras levels
+    /// are rounded if the betas are no squared cosine, all others cut off.
     OfTraining,
+    /// The same, with those of Karras levels rounded also where the betas are a squared cosine.
+    OfTrainingRounded,
 }
-
-/// What rows of DDIM's kind share.
-const DDIM: Sampler = Sampler {
-    name: "",
-    run: ddim::ddim,
-    class: "",
-    spacing: Spacing::Leading,
-    rounded: true,
-    spare: 0,
-    fixed_stride: true,
-    ends: Ends::SetAlphaToOne,
-    least_signal: 0.0,
-    exploding: false,
-    karras: None,
-    restart: None,
-};
-
-/// What rows of Euler's kind share.
-const EULER: Sampler = Sampler {
-    run: euler::euler,
-    spacing: Spacing::Linspace,
-    rounded: false,
-    fixed_stride: false,
-    ends: Ends::FinalSigmasType,
-    least_signal: 1.0 / (1 << 24) as f64,
-    exploding: true,
-    karras: Some(Karras::OfRun),
-    ..DDIM
-};
-
-/// What rows of DPM-Solver's kind share.
-const DPM: Sampler = Sampler { rounded: true, spare: 1, exploding: false, karras: Some(Karras::OfTraining), ..EULER };
 
 impl fmt::Debug for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,21 +142,4 @@ impl PartialEq for Sampler {
 impl Eq for Sampler {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_sampler_is_found_by_its_name_and_by_its_class() {
-        for sampler in SAMPLERS {
-            assert_eq!(find(sampler.name), Some(sampler));
-            assert_eq!(of_class(sampler.class), Some(sampler));
-        }
-    }
-
-    #[test]
-    fn pndm_is_ddim_and_what_is_unknown_is_nothing() {
-        assert_eq!(of_class("PNDMScheduler"), find("ddim"));
-        assert_eq!(of_class("UniPCMultistepScheduler"), None);
-        assert_eq!(find("Euler"), None);
-    }
-}
+mod tests;
