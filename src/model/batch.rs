@@ -17,14 +17,32 @@ pub(super) fn run(
     output: &Port,
     watch: &dyn Watch,
 ) -> Result<ArrayD<f32>, PassError> {
+    let mut values = run_for(graph, batch, feeds, &[output], watch)?;
+    values.pop().ok_or_else(|| PassError::Failed(format!("there is no output {}", output.name)))
+}
+
+/// The same for several outputs, given in the order of `outputs`.
+pub(super) fn run_for(
+    graph: &Graph,
+    batch: usize,
+    feeds: Vec<Feed>,
+    outputs: &[&Port],
+    watch: &dyn Watch,
+) -> Result<Vec<ArrayD<f32>>, PassError> {
+    let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
     let fixed = feeds.first().and_then(|feed| feed.port.batch()).filter(|fixed| *fixed != batch && *fixed > 0);
-    let Some(fixed) = fixed else { return graph.run(feeds, &output.name, watch) };
+    let Some(fixed) = fixed else { return graph.run(feeds, &names, watch) };
     let mut parts = Vec::new();
     for from in (0..batch).step_by(fixed) {
         let some = feeds.iter().map(|feed| part(feed, from, fixed)).collect();
-        parts.push(graph.run(some, &output.name, watch)?);
+        parts.push(graph.run(some, &names, watch)?);
     }
-    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    (0..outputs.len()).map(|output| joined(&parts, output, batch)).collect()
+}
+
+/// The values of an output over all passes, without what filled up the last one.
+fn joined(parts: &[Vec<ArrayD<f32>>], output: usize, batch: usize) -> Result<ArrayD<f32>, PassError> {
+    let views: Vec<_> = parts.iter().map(|part| part[output].view()).collect();
     let mut whole = concatenate(Axis(0), &views).map_err(|error| PassError::Failed(error.to_string()))?;
     whole.slice_axis_inplace(Axis(0), Slice::from(..batch));
     Ok(whole)

@@ -22,16 +22,17 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Engine {
     orders: Sender<Order>,
+    options: Options,
 }
 
 enum Order {
     Load { file: PathBuf, answer: Sender<Result<(u64, Ports), LoadError>> },
-    Run { graph: u64, feeds: Vec<Feed>, output: String, options: Arc<RunOptions>, answer: Sender<Outcome> },
+    Run { graph: u64, feeds: Vec<Feed>, outputs: Vec<String>, options: Arc<RunOptions>, answer: Sender<Outcome> },
     Close { graph: u64 },
 }
 
-/// The wanted output of a pass, or ONNX Runtime's sentence.
-type Outcome = Result<ArrayD<f32>, String>;
+/// The wanted outputs of a pass, or ONNX Runtime's sentence.
+type Outcome = Result<Vec<ArrayD<f32>>, String>;
 
 impl Engine {
     /// Starts the thread.
@@ -42,7 +43,12 @@ impl Engine {
             .name("engine".to_owned())
             .spawn(move || serve(&incoming, &runtime, options))
             .map_err(|error| LoadError::Engine { reason: error.to_string() })?;
-        Ok(Self { orders })
+        Ok(Self { orders, options })
+    }
+
+    /// How its sessions are made and used.
+    pub(super) fn options(&self) -> Options {
+        self.options
     }
 
     /// Loads a graph; blocks until it is there.
@@ -64,12 +70,18 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// One pass. Asks `watch` all the while whether to stop, and then ends the pass between two of its nodes.
-    pub(super) fn run(&self, feeds: Vec<Feed>, output: &str, watch: &dyn Watch) -> Result<ArrayD<f32>, PassError> {
+    /// One pass, and the values of `outputs` in that order. Asks `watch` all the while whether to stop, and then ends the pass
+    /// between two of its nodes.
+    pub(super) fn run(
+        &self,
+        feeds: Vec<Feed>,
+        outputs: &[&str],
+        watch: &dyn Watch,
+    ) -> Result<Vec<ArrayD<f32>>, PassError> {
+        let outputs = outputs.iter().map(|&output| output.to_owned()).collect();
         let options = Arc::new(RunOptions::new().map_err(|error| PassError::of_runtime(error.to_string()))?);
         let (answer, incoming) = mpsc::channel();
-        let order =
-            Order::Run { graph: self.graph, feeds, output: output.to_owned(), options: Arc::clone(&options), answer };
+        let order = Order::Run { graph: self.graph, feeds, outputs, options: Arc::clone(&options), answer };
         self.engine.orders.send(order).map_err(|_| gone())?;
         let outcome = wait(&incoming, &options, watch);
         watch.heartbeat();
@@ -89,7 +101,7 @@ impl Drop for Graph {
     }
 }
 
-fn wait(incoming: &Receiver<Outcome>, options: &RunOptions, watch: &dyn Watch) -> Result<ArrayD<f32>, PassError> {
+fn wait(incoming: &Receiver<Outcome>, options: &RunOptions, watch: &dyn Watch) -> Result<Vec<ArrayD<f32>>, PassError> {
     let mut stopped = None;
     loop {
         match incoming.recv_timeout(POLL) {
@@ -129,9 +141,9 @@ fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: Options) {
                 });
                 let _ = answer.send(loaded);
             }
-            Order::Run { graph, feeds, output, options, answer } => {
+            Order::Run { graph, feeds, outputs, options, answer } => {
                 let outcome = match sessions.get_mut(&graph) {
-                    Some(session) => session.run(feeds, &output, &options).map_err(|error| error.to_string()),
+                    Some(session) => session.run(feeds, &outputs, &options).map_err(|error| error.to_string()),
                     None => Err("the graph is not loaded".to_owned()),
                 };
                 let _ = answer.send(outcome);

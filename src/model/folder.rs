@@ -1,15 +1,27 @@
 //! A model folder: what its JSON files say about the graphs in it.
 
-mod files;
+mod facts;
+mod index;
+mod ours;
+mod read;
+mod text;
+mod unet;
+mod vae;
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use self::files::{Diffused, ModelIndex, TextEncoder, TokenizerConfig, Unet, Vae};
+pub use self::facts::{Autoencoder, Defaults, Extra, Family, Guided, Layer, TextFacts, UnetFacts, VaeFacts};
+
+use self::index::ModelIndex;
+use self::ours::Diffused;
+use self::read::Reader;
+use self::text::{SpecialTokens, TextEncoder, TokenizerConfig};
+use self::unet::Unet;
+use self::vae::Vae;
 use super::error::LoadError;
-use crate::diffusion::{Sampler, SchedulerConfig, sampler};
-use crate::job::units::{GuidanceScale, Size, Steps};
+use crate::diffusion::{LatentRgb, SchedulerConfig};
 
 /// Everything that the folder's JSON files say and this version needs. One that exists can be worked with, as far as
 /// these files tell.
@@ -21,10 +33,18 @@ pub struct Folder {
     pub family: Family,
     /// The noise schedule it was trained with.
     pub scheduler: SchedulerConfig,
-    /// How text becomes token ids.
-    pub tokenizer: TokenizerFacts,
+    /// How text becomes what the U-Net is conditioned on: one encoder, or two whose outputs stand side by side.
+    pub texts: Vec<TextFacts>,
+    /// Whether an empty negative prompt stands for zeros rather than for the embeddings of the empty text.
+    pub force_zeros_for_empty_prompt: bool,
+    /// What the U-Net is given.
+    pub unet: UnetFacts,
     /// How latents become pixels.
     pub vae: VaeFacts,
+    /// The same for the small decoder of previews, where there is one.
+    pub taesd: Option<VaeFacts>,
+    /// Coefficients for previews, where the model's makers give them.
+    pub preview: Option<LatentRgb>,
     /// Channels of the latents.
     pub channels: usize,
     /// Sides of a picture must be multiples of this, in pixels: the U-Net halves its latents so often.
@@ -33,164 +53,125 @@ pub struct Folder {
     pub defaults: Defaults,
 }
 
-/// A kind of model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Stable Diffusion v1: OpenAI's CLIP text encoder.
-    Sd1,
-    /// Stable Diffusion v2: OpenCLIP's text encoder.
-    Sd2,
-}
-
-impl Family {
-    /// Its name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sd1 => "sd1",
-            Self::Sd2 => "sd2",
-        }
-    }
-}
-
-/// How text becomes token ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizerFacts {
-    /// The token that fills the rest of the text.
-    pub pad: String,
-    /// Ids of a text, begin, end and padding included.
-    pub length: usize,
-}
-
-/// How latents become pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct VaeFacts {
-    /// The sampler's latents are the autoencoder's times this.
-    pub scaling_factor: f32,
-    /// Added to the autoencoder's latents.
-    pub shift_factor: f32,
-    /// Pixels a side for each latent.
-    pub downscale: u32,
-}
-
-/// What is used where a request says nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Defaults {
-    /// Denoising steps.
-    pub steps: Steps,
-    /// Scale of classifier-free guidance.
-    pub guidance_scale: GuidanceScale,
-    /// Whether it is guided at all.
-    pub guidance: Guided,
-    /// The sampling algorithm.
-    pub sampler: &'static Sampler,
-    /// The size it was made for.
-    pub size: Size,
-}
-
-/// How a model takes guidance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Guided {
-    /// Classifier-free guidance: two passes a step.
-    #[default]
-    Cfg,
-    /// None: the model was distilled to do without.
-    None,
-}
-
-impl Guided {
-    /// Its name in the contract.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cfg => "cfg",
-            Self::None => "none",
-        }
-    }
-}
+/// Our own file.
+const OURS: &str = "diffused.json";
 
 impl Folder {
     /// Reads the folder's JSON files; every fault names the file, what was expected and what came.
+    ///
+    /// In folders of diffusers' first converter, which wrote no `config.json` beside the graphs, the graphs' own
+    /// declarations stand in for these.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let at = |name: &str| path.join(name);
-        let index: ModelIndex = read(&at("model_index.json"), ModelIndex::check)?;
-        let text: TextEncoder = read(&at("text_encoder/config.json"), TextEncoder::check)?;
-        let unet: Unet = read(&at("unet/config.json"), |unet: &Unet| unet.check(&text))?;
-        let vae: Vae = read(&at("vae_decoder/config.json"), |vae: &Vae| vae.check(&unet))?;
-        let scheduler = scheduler(&at("scheduler/scheduler_config.json"))?;
-        let defaults = defaults(&at("diffused.json"), &scheduler, &unet, &vae)?;
+        let index: ModelIndex = Reader { path, bare: false }.json("model_index.json", ModelIndex::check)?;
+        let reader = Reader { path, bare: index.bare() };
+        let config: Unet = reader.part("unet", Unet::bare, Unet::check)?;
+        let (texts, encoders) = texts(&reader, &config)?;
+        let family = family(&config, &encoders);
+        let unet = config.facts(family, &encoders).map_err(|reason| reader.fault_of("unet", reason))?;
+        let (vae, scheduler) = (vae(&reader, config.out_channels)?, scheduler(&reader)?);
+        let ours = ours(&reader)?;
+        let fault = |reason| reader.fault(OURS, reason);
+        let defaults = ours.defaults(&scheduler, &unet, config.size(), vae.downscale).map_err(fault)?;
         tracing::debug!(folder = %path.display(), class = index.class_name, "model folder read");
         Ok(Self {
             path: path.to_owned(),
-            family: text.family(),
+            family,
             scheduler,
-            tokenizer: tokenizer(&at("tokenizer/tokenizer_config.json"), &text)?,
-            vae: vae.facts(),
-            channels: unet.in_channels,
-            multiple: vae.facts().downscale * unet.downscale(),
+            texts,
+            // The class's default is true, and the other families do not have it.
+            force_zeros_for_empty_prompt: family == Family::Sdxl && index.force_zeros_for_empty_prompt.unwrap_or(true),
+            unet,
+            vae: VaeFacts { tile: vae.tile.max(defaults.size.width()).max(defaults.size.height()), ..vae },
+            taesd: taesd(&reader, config.out_channels)?,
+            preview: ours.preview(config.out_channels).map_err(fault)?,
+            channels: config.out_channels,
+            multiple: vae.downscale * config.downscale(),
             defaults,
         })
     }
-}
 
-/// Reads a JSON file and looks whether it can be served.
-fn read<T: DeserializeOwned>(file: &Path, check: impl Fn(&T) -> Result<(), String>) -> Result<T, LoadError> {
-    let value = json(file)?;
-    check(&value).map_err(|reason| LoadError::folder(file, reason))?;
-    Ok(value)
-}
-
-/// Reads a JSON file.
-fn json<T: DeserializeOwned>(file: &Path) -> Result<T, LoadError> {
-    serde_json::from_str(&text(file)?).map_err(|error| LoadError::folder(file, error.to_string()))
-}
-
-fn text(file: &Path) -> Result<String, LoadError> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
-            _ => error.to_string(),
-        };
-        LoadError::folder(file, reason)
-    })
-}
-
-fn scheduler(file: &Path) -> Result<SchedulerConfig, LoadError> {
-    SchedulerConfig::parse(&text(file)?).map_err(|error| LoadError::folder(file, error.to_string()))
-}
-
-fn tokenizer(file: &Path, text: &TextEncoder) -> Result<TokenizerFacts, LoadError> {
-    let config: TokenizerConfig = read(file, TokenizerConfig::check)?;
-    Ok(TokenizerFacts { pad: config.pad(), length: text.max_position_embeddings })
-}
-
-/// `diffused.json`, which may be absent, over what the other files tell.
-fn defaults(file: &Path, scheduler: &SchedulerConfig, unet: &Unet, vae: &Vae) -> Result<Defaults, LoadError> {
-    let own: Diffused = if file.exists() { read(file, Diffused::check)? } else { Diffused::default() };
-    let fault = |reason: String| LoadError::folder(file, reason);
-    let (width, height) = unet.size();
-    let side = |own: Option<i64>, latents: u32| own.unwrap_or(i64::from(latents) * i64::from(vae.facts().downscale));
-    Ok(Defaults {
-        steps: Steps::try_from(own.steps.unwrap_or(20)).map_err(|error| fault(error.message))?,
-        guidance_scale: GuidanceScale::try_from(own.guidance_scale.unwrap_or(own.usual_scale()))
-            .map_err(|error| fault(error.message))?,
-        guidance: own.guidance,
-        sampler: own.sampler(scheduler).map_err(fault)?,
-        size: Size::new(side(own.width, width), side(own.height, height)).map_err(|error| fault(error.message))?,
-    })
-}
-
-impl Diffused {
-    /// Its own sampler, else the one that the scheduler configuration names.
-    fn sampler(&self, scheduler: &SchedulerConfig) -> Result<&'static Sampler, String> {
-        let names = || sampler::SAMPLERS.iter().map(|sampler| sampler.name).collect::<Vec<_>>().join(", ");
-        if let Some(name) = &self.sampler {
-            return sampler::find(name).ok_or_else(|| format!("sampler must be one of {}, got {name}", names()));
-        }
-        let class = scheduler.class_name.as_deref().unwrap_or("DDIMScheduler");
-        sampler::of_class(class).ok_or_else(|| {
-            format!("the scheduler {class} has no counterpart here, this file must name a sampler out of {}", names())
-        })
+    /// The graph of a part, such as `vae_encoder`.
+    pub fn graph(&self, part: &str) -> PathBuf {
+        self.path.join(part).join("model.onnx")
     }
+
+    /// Reads another JSON file of the folder.
+    pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, LoadError> {
+        Reader { path: &self.path, bare: false }.json(name, |_| Ok(()))
+    }
+
+    /// Whether the folder has a part; a pipeline can do without some of them.
+    pub fn has(&self, part: &str) -> bool {
+        self.graph(part).is_file()
+    }
+}
+
+fn family(unet: &Unet, texts: &[TextEncoder]) -> Family {
+    match texts {
+        _ if unet.is_sdxl() => Family::Sdxl,
+        [first, ..] => first.family(),
+        [] => Family::Sd1,
+    }
+}
+
+/// The text encoders with their tokenizers, as far as described; SDXL has two.
+fn texts(reader: &Reader, unet: &Unet) -> Result<(Vec<TextFacts>, Vec<TextEncoder>), LoadError> {
+    let sdxl = unet.is_sdxl();
+    let pairs: &[_] = match sdxl {
+        true => &[("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")],
+        false => &[("text_encoder", "tokenizer")],
+    };
+    let mut both = (Vec::new(), Vec::new());
+    for &(encoder, tokenizer) in pairs {
+        let config: TextEncoder =
+            reader.part(encoder, |graph| TextEncoder::bare(graph, unet.width()), TextEncoder::check)?;
+        both.0.push(TextFacts {
+            encoder,
+            tokenizer,
+            layer: if sdxl { Layer::Penultimate } else { Layer::Last },
+            pooled: encoder == "text_encoder_2",
+            pad: pad(reader, tokenizer)?,
+            length: config.max_position_embeddings,
+            width: config.hidden_size,
+        });
+        both.1.push(config);
+    }
+    Ok(both)
+}
+
+/// The token that a tokenizer fills up with.
+fn pad(reader: &Reader, tokenizer: &str) -> Result<String, LoadError> {
+    let config: TokenizerConfig = reader.json(&format!("{tokenizer}/tokenizer_config.json"), TokenizerConfig::check)?;
+    let map = format!("{tokenizer}/special_tokens_map.json");
+    let map = if reader.at(&map).exists() { reader.json(&map, |_| Ok(()))? } else { SpecialTokens::default() };
+    Ok(config.pad(map))
+}
+
+fn vae(reader: &Reader, channels: usize) -> Result<VaeFacts, LoadError> {
+    let vae: Vae = match reader.describes("vae_decoder") {
+        true => reader.json("vae_decoder/config.json", |_| Ok(()))?,
+        false => Vae::of_the_first_models(),
+    };
+    vae.check(channels).map_err(|reason| reader.fault_of("vae_decoder", reason))?;
+    Ok(vae.facts())
+}
+
+/// The small decoder, which may be absent, or be without a configuration.
+fn taesd(reader: &Reader, channels: usize) -> Result<Option<VaeFacts>, LoadError> {
+    let name = "taesd_decoder/config.json";
+    if reader.at(name).exists() {
+        return reader.json(name, |vae: &Vae| vae.check(channels)).map(|vae| Some(vae.facts()));
+    }
+    Ok(reader.at("taesd_decoder/model.onnx").exists().then(|| Vae::tiny().facts()))
+}
+
+fn scheduler(reader: &Reader) -> Result<SchedulerConfig, LoadError> {
+    let name = "scheduler/scheduler_config.json";
+    SchedulerConfig::parse(&reader.text(name)?).map_err(|error| reader.fault(name, error.to_string()))
+}
+
+fn ours(reader: &Reader) -> Result<Diffused, LoadError> {
+    if reader.at(OURS).exists() { reader.json(OURS, Diffused::check) } else { Ok(Diffused::default()) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One graph at work: it is fed what it declares, by name.
 //!
 //! Values go in and come out as f32, and take the declared element type here. This loses nothing: token ids are
-//! below 2^24 and timesteps below 1000, which f32 holds exactly.
+//! below 2^24 and timesteps below 1000, which f32 holds exactly; truth values are 0 and 1.
 
 use std::path::Path;
 
@@ -14,13 +14,32 @@ use super::accelerator::Accelerator;
 use super::error::LoadError;
 use super::library::Runtime;
 
-/// How sessions are made.
+/// How sessions are made and used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// What the graphs run on.
     pub accelerator: Accelerator,
     /// Threads of one pass; ONNX Runtime's choice (one a core) if absent.
     pub threads: Option<usize>,
+    /// How much a pass of the U-Net may hold, in latents of one channel; by the accelerator if absent. What is more runs
+    /// in several passes, with the same results.
+    pub room: Option<usize>,
+}
+
+/// Latents of a picture of 512x512 pixels.
+const PICTURE: usize = 64 * 64;
+
+impl Options {
+    /// How much a pass of the U-Net may hold, in latents of one channel.
+    ///
+    /// Accelerators are faster with large batches. On the processor those only take more memory, but many small pictures
+    /// together save time.
+    pub(super) fn room(&self) -> usize {
+        self.room.unwrap_or(match self.accelerator {
+            Accelerator::Cpu => PICTURE,
+            Accelerator::Cuda | Accelerator::TensorRt => 8 * PICTURE,
+        })
+    }
 }
 
 /// A loaded graph.
@@ -48,15 +67,22 @@ impl Session {
         Ok((Self(session), ports))
     }
 
-    /// One pass: `feeds` by the names of the inputs, and the values of `output`.
-    pub(super) fn run(&mut self, feeds: Vec<Feed>, output: &str, options: &RunOptions) -> ort::Result<ArrayD<f32>> {
+    /// One pass: `feeds` by the names of the inputs, and the values of each of `wanted`, in that order.
+    pub(super) fn run(
+        &mut self,
+        feeds: Vec<Feed>,
+        wanted: &[String],
+        options: &RunOptions,
+    ) -> ort::Result<Vec<ArrayD<f32>>> {
         let inputs = feeds.into_iter().map(|feed| {
             let value = cast(feed.value, feed.port.element)?;
             Ok((feed.port.name, SessionInputValue::from(value)))
         });
         let outputs = self.0.run_with_options(inputs.collect::<ort::Result<Vec<_>>>()?, options)?;
-        let value = outputs.get(output).ok_or_else(|| ort::Error::new(format!("there is no output {output}")))?;
-        floats(value)
+        let value = |name: &String| {
+            floats(outputs.get(name).ok_or_else(|| ort::Error::new(format!("there is no output {name}")))?)
+        };
+        wanted.iter().map(value).collect()
     }
 }
 
@@ -105,24 +131,40 @@ impl Ports {
 
     /// The input that carries one of `names`, else the only one with a rank out of `ranks`.
     pub(super) fn input(&self, names: &[&str], ranks: &[usize]) -> Result<&Port, String> {
-        let port = pick(&self.inputs, "input", names, ranks)?;
-        let fits = matches!(
-            port.element,
-            TensorElementType::Float32
-                | TensorElementType::Float16
-                | TensorElementType::Float64
-                | TensorElementType::Int32
-                | TensorElementType::Int64
-        );
-        if fits { Ok(port) } else { Err(format!("input {} of type {} cannot be fed", port.name, port.element)) }
+        feedable(pick(&self.inputs, "input", names, ranks)?)
+    }
+
+    /// The input of exactly that name and rank, if there is one of that name.
+    pub(super) fn input_named(&self, name: &str, rank: usize) -> Result<Option<&Port>, String> {
+        let Some(port) = self.inputs.iter().find(|port| port.name == name) else { return Ok(None) };
+        match port.shape.len() {
+            got if got == rank => feedable(port).map(Some),
+            got => Err(format!("the input {name} must have the rank {rank}, got {got}")),
+        }
     }
 
     /// The output that carries one of `names`, else the only one with a rank out of `ranks`.
     pub(super) fn output(&self, names: &[&str], ranks: &[usize]) -> Result<&Port, String> {
+        readable(pick(&self.outputs, "output", names, ranks)?)
+    }
+
+    /// The output of exactly that name and rank.
+    pub(super) fn output_named(&self, name: &str, rank: usize) -> Result<&Port, String> {
+        let port = self.outputs.iter().find(|port| port.name == name && port.shape.len() == rank);
+        port.ok_or_else(|| missing("output", name, &[rank], &self.outputs)).and_then(readable)
+    }
+
+    /// Whether there is an output of that name.
+    pub(super) fn has_output(&self, name: &str) -> bool {
+        self.outputs.iter().any(|port| port.name == name)
+    }
+
+    /// The output of truth values that carries one of `names`, else the only one with a rank out of `ranks`.
+    pub(super) fn flags(&self, names: &[&str], ranks: &[usize]) -> Result<&Port, String> {
         let port = pick(&self.outputs, "output", names, ranks)?;
         match port.element {
-            TensorElementType::Float32 | TensorElementType::Float16 => Ok(port),
-            other => Err(format!("output {} must be of type f32 or f16, got {other}", port.name)),
+            TensorElementType::Bool => Ok(port),
+            other => Err(format!("output {} must be of type bool, got {other}", port.name)),
         }
     }
 
@@ -144,23 +186,47 @@ fn pick<'a>(ports: &'a [Port], kind: &str, names: &[&str], ranks: &[usize]) -> R
     if let (Some(port), None) = (others.next(), others.next()) {
         return Ok(port);
     }
-    let have: Vec<String> = ports.iter().map(|port| format!("{} of rank {}", port.name, port.shape.len())).collect();
-    Err(format!("the graph must have an {kind} {} of rank {ranks:?}, got {}", names.join(" or "), have.join(", ")))
+    Err(missing(kind, &names.join(" or "), ranks, ports))
 }
 
+fn missing(kind: &str, name: &str, ranks: &[usize], ports: &[Port]) -> String {
+    let have: Vec<String> = ports.iter().map(|port| format!("{} of rank {}", port.name, port.shape.len())).collect();
+    format!("the graph must have an {kind} {name} of rank {ranks:?}, got {}", have.join(", "))
+}
+
+fn feedable(port: &Port) -> Result<&Port, String> {
+    match port.element {
+        TensorElementType::Float32
+        | TensorElementType::Float16
+        | TensorElementType::Float64
+        | TensorElementType::Int32
+        | TensorElementType::Int64 => Ok(port),
+        other => Err(format!("input {} of type {other} cannot be fed", port.name)),
+    }
+}
+
+fn readable(port: &Port) -> Result<&Port, String> {
+    match port.element {
+        TensorElementType::Float32 | TensorElementType::Float16 => Ok(port),
+        other => Err(format!("output {} must be of type f32 or f16, got {other}", port.name)),
+    }
+}
+
+/// Timesteps between whole ones are cut off for graphs that take whole ones only, as diffusers' pipelines do.
 fn cast(value: ArrayD<f32>, element: TensorElementType) -> ort::Result<DynValue> {
     Ok(match element {
         TensorElementType::Float32 => Tensor::from_array(value)?.into_dyn(),
         TensorElementType::Float16 => Tensor::from_array(value.mapv(f16::from_f32))?.into_dyn(),
         TensorElementType::Float64 => Tensor::from_array(value.mapv(f64::from))?.into_dyn(),
-        TensorElementType::Int32 => Tensor::from_array(value.mapv(|number| number.round() as i32))?.into_dyn(),
-        _ => Tensor::from_array(value.mapv(|number| number.round() as i64))?.into_dyn(),
+        TensorElementType::Int32 => Tensor::from_array(value.mapv(|number| number as i32))?.into_dyn(),
+        _ => Tensor::from_array(value.mapv(|number| number as i64))?.into_dyn(),
     })
 }
 
 fn floats(value: &DynValue) -> ort::Result<ArrayD<f32>> {
     match value.dtype().tensor_type() {
         Some(TensorElementType::Float16) => Ok(value.try_extract_array::<f16>()?.mapv(f16::to_f32)),
+        Some(TensorElementType::Bool) => Ok(value.try_extract_array::<bool>()?.mapv(|flag| f32::from(u8::from(flag)))),
         _ => Ok(value.try_extract_array::<f32>()?.to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Value, json};
 
-use super::{Engine, Options, Runtime};
+use super::{Engine, Folder, Options, Runtime};
 use crate::job::{Progress, Stop, Watch};
 
 /// The process takes only one.
@@ -53,9 +53,44 @@ impl Miniature {
         model.with("text_encoder", "text_encoder").with("unet", "unet").with("vae_decoder", "decoder")
     }
 
+    /// The same as SDXL: two encoders of widths 1 and 2, a pooled text of width 2.
+    pub(crate) fn sdxl() -> Self {
+        let model = Self::new().with("text_encoder", "text_encoder_hidden").with("text_encoder_2", "text_encoder_2");
+        for file in ["tokenizer_config.json", "vocab.json", "merges.txt"] {
+            let content = fs::read_to_string(model.path().join("tokenizer").join(file)).unwrap();
+            model.file(&format!("tokenizer_2/{file}"), &content);
+        }
+        let second = json!({"hidden_size": 2, "max_position_embeddings": 8, "hidden_act": "gelu", "projection_dim": 2});
+        model.json("text_encoder_2/config.json", &second);
+        model
+            .with("unet", "unet_sdxl")
+            .set("tokenizer/tokenizer_config.json", "pad_token", "a".into())
+            .set("model_index.json", "_class_name", "StableDiffusionXLPipeline".into())
+            .set("model_index.json", "force_zeros_for_empty_prompt", true.into())
+            .set("unet/config.json", "cross_attention_dim", 3.into())
+            .set("unet/config.json", "addition_embed_type", "text_time".into())
+            .set("unet/config.json", "addition_time_embed_dim", 4.into())
+            .set("unet/config.json", "projection_class_embeddings_input_dim", 26.into())
+    }
+
+    /// The same as a latent consistency model, with an embedded scale of width 4.
+    pub(crate) fn lcm() -> Self {
+        Self::new().with("unet", "unet_lcm").set("unet/config.json", "time_cond_proj_dim", 4.into())
+    }
+
+    /// The same as diffusers' first converter wrote it, with the given U-Net.
+    pub(crate) fn legacy(unet: &str) -> Self {
+        let model = Self::new().with("text_encoder", "text_encoder_i32").with("unet", unet);
+        ["text_encoder", "unet", "vae_decoder"]
+            .into_iter()
+            .fold(model, |model, part| model.without(&format!("{part}/config.json")))
+            .set("model_index.json", "_class_name", "OnnxStableDiffusionPipeline".into())
+    }
+
     /// The same with another graph.
     pub(crate) fn with(self, part: &str, graph: &str) -> Self {
         let from = golden("graphs").join(format!("{graph}.onnx"));
+        fs::create_dir_all(self.path().join(part)).unwrap();
         fs::copy(from, self.path().join(part).join("model.onnx")).unwrap();
         self
     }
@@ -80,6 +115,11 @@ impl Miniature {
     pub(crate) fn without(self, file: &str) -> Self {
         fs::remove_file(self.path().join(file)).unwrap();
         self
+    }
+
+    /// What it says about itself.
+    pub(crate) fn folder(&self) -> Folder {
+        Folder::open(self.path()).unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,7 +1,9 @@
 //! CLIP's tokenizer: text to the ids that a text encoder reads.
 //!
 //! Lower case, byte-level byte-pair encoding, as transformers' `CLIPTokenizer` does it. One thing differs on purpose:
-//! a special token typed in a prompt, such as `<|endoftext|>`, is ordinary text and not the special id.
+//! a begin or end token typed in a prompt, such as `<|endoftext|>`, is ordinary text and not the special id. The padding
+//! token of v2 and of SDXL's second encoder is a sign that people do type, `!`; transformers takes it for padding, and so
+//! must we to give the same embeddings.
 
 use std::path::Path;
 
@@ -13,7 +15,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{NormalizerWrapper, SplitDelimiterBehavior};
 
 use super::error::LoadError;
-use super::folder::TokenizerFacts;
+use super::folder::TextFacts;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,12 +32,14 @@ pub struct Tokenizer {
     begin: u32,
     end: u32,
     pad: u32,
+    /// The padding token, where it is neither begin nor end and so may stand in a text.
+    sign: Option<String>,
     length: usize,
 }
 
 impl Tokenizer {
     /// Reads `vocab.json` and `merges.txt` in `folder`, or `tokenizer.json` where these are absent.
-    pub(super) fn open(folder: &Path, facts: &TokenizerFacts) -> Result<Self, LoadError> {
+    pub(super) fn open(folder: &Path, facts: &TextFacts) -> Result<Self, LoadError> {
         let (vocabulary, single) = (folder.join("vocab.json"), folder.join("tokenizer.json"));
         let (file, pairs) = match vocabulary.is_file() || !single.is_file() {
             true => (&vocabulary, two_files(&vocabulary, &folder.join("merges.txt"))),
@@ -46,7 +50,8 @@ impl Tokenizer {
             pairs.and_then(build).map_err(|error| refused(format!("it must be CLIP's vocabulary: {error}")))?;
         let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| refused(format!("it must hold {token}")));
         let (begin, end, pad) = (id(BEGIN)?, id(END)?, id(&facts.pad)?);
-        Ok(Self { tokenizer, begin, end, pad, length: facts.length })
+        let sign = (![begin, end].contains(&pad)).then(|| facts.pad.clone());
+        Ok(Self { tokenizer, begin, end, pad, sign, length: facts.length })
     }
 
     /// The ids of a text, `length` of them: begin, the text cut off where it is too long, end, padding.
@@ -69,7 +74,15 @@ impl Tokenizer {
         self.length.saturating_sub(2)
     }
 
+    /// The ids of a text of any length, without begin and end.
     fn pieces(&self, text: &str) -> Vec<u32> {
+        let Some(sign) = &self.sign else { return self.plain(text) };
+        let parts: Vec<Vec<u32>> = text.split(sign.as_str()).map(|part| self.plain(part)).collect();
+        parts.join(&self.pad)
+    }
+
+    /// The ids of a text without padding tokens.
+    fn plain(&self, text: &str) -> Vec<u32> {
         match self.tokenizer.encode(text, false) {
             Ok(encoding) => encoding.get_ids().to_vec(),
             // Byte-level encoding has a token for whatever bytes come.
@@ -120,6 +133,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::folder::Layer;
     use super::super::testing::golden;
     use super::*;
 
@@ -129,7 +143,19 @@ mod tests {
     }
 
     fn open(folder: &Path, pad: &str) -> Tokenizer {
-        Tokenizer::open(folder, &TokenizerFacts { pad: pad.to_owned(), length: 77 }).unwrap()
+        Tokenizer::open(folder, &facts(pad)).unwrap()
+    }
+
+    fn facts(pad: &str) -> TextFacts {
+        TextFacts {
+            encoder: "text_encoder",
+            tokenizer: "tokenizer",
+            layer: Layer::Last,
+            pooled: false,
+            pad: pad.to_owned(),
+            length: 77,
+            width: 1,
+        }
     }
 
     /// `tests/golden/tokens.py` made these.
@@ -171,6 +197,23 @@ mod tests {
         assert_eq!(open(&bundled(), END).encode("")[..3], [49_406, 49_407, 49_407]);
     }
 
+    /// As transformers 4.57.6 does it with this padding token; with the end token it is the ordinary `!</w>`.
+    #[test]
+    fn a_typed_padding_sign_is_padding() {
+        let tokenizer = open(&bundled(), "!");
+        for (text, ids) in [
+            ("a cat!", &[320, 2368, 0][..]),
+            ("a! cat", &[320, 0, 2368]),
+            ("!!!", &[0, 0, 0]),
+            ("wow!! (cat)", &[2781, 0, 0, 263, 2368, 264]),
+            ("it's!?", &[585, 568, 0, 286]),
+            ("a\n!  b", &[320, 0, 321]),
+        ] {
+            assert_eq!(tokenizer.pieces(text), ids, "{text:?}");
+        }
+        assert_eq!(open(&bundled(), END).pieces("a cat!"), [320, 2368, 256]);
+    }
+
     #[test]
     fn a_long_text_is_cut_off_before_the_end_token() {
         let tokenizer = open(&bundled(), "!");
@@ -191,8 +234,7 @@ mod tests {
     #[test]
     fn faults_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let facts = TokenizerFacts { pad: "!".to_owned(), length: 77 };
-        let fault = || Tokenizer::open(folder.path(), &facts).unwrap_err().to_string();
+        let fault = || Tokenizer::open(folder.path(), &facts("!")).unwrap_err().to_string();
         assert!(fault().contains("vocab.json: it must be CLIP's vocabulary"), "{}", fault());
         fs::write(folder.path().join("vocab.json"), r#"{"<|startoftext|>": 0, "<|endoftext|>": 1}"#).unwrap();
         fs::write(folder.path().join("merges.txt"), "#version: 0.2\n").unwrap();

@@ -1,108 +1,194 @@
 //! The U-Net, as the samplers call it.
 
-use ndarray::{ArrayD, Axis, Ix4, arr0, concatenate};
+mod embedding;
+mod prompted;
+
+use ndarray::{Array2, ArrayD, Ix4, arr0};
+
+pub use self::prompted::Prompted;
 
 use super::batch;
-use super::conditioning::Embeddings;
 use super::engine::{Engine, Graph};
 use super::error::{LoadError, PassError};
-use super::folder::Folder;
-use super::session::{Feed, Port};
-use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
+use super::folder::{Folder, UnetFacts};
+use super::session::{Feed, Port, Ports};
+use crate::diffusion::Latents;
 use crate::job::Watch;
 
 /// The U-Net of a model.
 pub struct Unet {
     graph: Graph,
+    inputs: Inputs,
+    output: Port,
+    facts: UnetFacts,
+    /// Channels of the latents, and of what joins them.
+    channels: (usize, usize),
+    /// Pixels a side for each latent.
+    downscale: u32,
+    /// Latents of one channel that a pass may hold.
+    room: usize,
+}
+
+/// The inputs; the last three only where the model has them.
+struct Inputs {
     sample: Port,
     timestep: Port,
     context: Port,
-    output: Port,
+    guidance: Option<Port>,
+    pooled: Option<Port>,
+    sizes: Option<Port>,
+}
+
+/// What a pass is given, all with the same batch: the latents with what joins them, the text, the text as a whole.
+struct Given {
+    sample: ArrayD<f32>,
+    context: ArrayD<f32>,
+    pooled: Option<ArrayD<f32>>,
 }
 
 impl Unet {
-    /// Loads `unet/model.onnx`.
+    /// Loads `unet/model.onnx` and holds what it declares against the folder.
     pub fn load(engine: &Engine, folder: &Folder) -> Result<Self, LoadError> {
-        let graph = engine.load(&folder.path.join("unet/model.onnx"))?;
+        let graph = engine.load(&folder.graph("unet"))?;
+        let (latents, facts) = (folder.channels, folder.unet);
+        let channels = (latents, facts.extra.channels(latents));
         let ports = (|| {
-            let sample = graph.ports.input(&["sample", "latent"], &[4])?;
-            let timestep = graph.ports.input(&["timestep", "t"], &[0, 1])?;
-            let context = graph.ports.input(&["encoder_hidden_states"], &[3])?;
-            graph.ports.only(&[sample, timestep, context])?;
+            let inputs = Inputs::of(&graph.ports, &facts)?;
             let output = graph.ports.output(&["out_sample", "sample"], &[4])?;
-            Ok((sample.clone(), timestep.clone(), context.clone(), output.clone()))
+            sized(&inputs.sample, 1, channels.0 + channels.1, "in_channels")?;
+            sized(&inputs.context, 2, facts.context, "cross_attention_dim")?;
+            sized(output, 1, latents, "out_channels")?;
+            Ok((inputs, output.clone()))
         })();
-        let (sample, timestep, context, output) = ports.map_err(|reason| graph.fault(reason))?;
-        Ok(Self { graph, sample, timestep, context, output })
+        let (inputs, output) = ports.map_err(|reason| graph.fault(reason))?;
+        let (downscale, room) = (folder.vae.downscale, engine.options().room());
+        Ok(Self { graph, inputs, output, facts, channels, downscale, room })
     }
 
     /// Width and height in latents, if the graph was exported for one size only.
     pub fn fixed_size(&self) -> Option<(usize, usize)> {
-        match self.sample.shape[..] {
+        match self.inputs.sample.shape[..] {
             [_, _, Some(height), Some(width)] => Some((width, height)),
             _ => None,
         }
     }
 
-    /// One pass: `latents` [batch, channels, height, width], `context` [batch, tokens, width]; the result like `latents`.
-    fn pass(
-        &self,
-        latents: ArrayD<f32>,
-        timestep: f64,
-        context: ArrayD<f32>,
-        watch: &dyn Watch,
-    ) -> Result<Latents, PassError> {
-        let entries = latents.len_of(Axis(0));
-        let timestep = match (self.timestep.shape.len(), self.timestep.batch()) {
-            (0, _) => arr0(timestep as f32).into_dyn(),
-            // One for all entries, else one for each.
-            (_, Some(1)) => ArrayD::from_elem(vec![1], timestep as f32),
-            _ => ArrayD::from_elem(vec![entries], timestep as f32),
-        };
-        let feeds = vec![
-            Feed { port: self.sample.clone(), value: latents },
-            Feed { port: self.timestep.clone(), value: timestep },
-            Feed { port: self.context.clone(), value: context },
+    /// How many pictures of so many latents are best made together, with both passes of guidance.
+    pub fn pictures_at_once(&self, latents: usize) -> usize {
+        (self.room / (2 * latents).max(1)).max(1)
+    }
+
+    /// How many of `passes` passes of `pictures` pictures of so many latents go into one batch.
+    fn passes_at_once(&self, passes: usize, pictures: usize, latents: usize) -> usize {
+        match self.inputs.sample.batch() {
+            // A batch that is as large anyway is better full.
+            Some(fixed) if fixed > pictures => passes,
+            _ => (self.room / (pictures * latents).max(1)).clamp(1, passes.max(1)),
+        }
+    }
+
+    /// One pass; the result like the latents, [batch, channels, height, width].
+    fn pass(&self, given: Given, timestep: f64, scale: f32, watch: &dyn Watch) -> Result<Latents, PassError> {
+        let [entries, _, height, width] = given.sample.shape()[..] else { return Err(wrong_rank()) };
+        let inputs = &self.inputs;
+        let all = |row: Vec<f32>| rows(&row, entries);
+        let feed = |port: &Port, value: ArrayD<f32>| Feed { port: port.clone(), value };
+        let mut feeds = vec![
+            feed(&inputs.sample, given.sample),
+            feed(&inputs.timestep, times(&inputs.timestep, timestep, entries)),
+            feed(&inputs.context, given.context),
         ];
+        if let (Some(port), Some(size)) = (&inputs.guidance, self.facts.guidance) {
+            feeds.push(feed(port, all(embedding::guidance(scale, size))));
+        }
+        if let (Some(port), Some(pooled)) = (&inputs.pooled, given.pooled) {
+            feeds.push(feed(port, pooled));
+        }
+        if let Some(port) = &inputs.sizes {
+            feeds.push(feed(port, all(self.sizes(height, width).to_vec())));
+        }
         let output = batch::run(&self.graph, entries, feeds, &self.output, watch)?;
         output.into_dimensionality::<Ix4>().map_err(wrong)
     }
-}
 
-/// The U-Net with its two texts, for one run of a sampler.
-pub struct Prompted<'a> {
-    /// The graph.
-    pub unet: &'a Unet,
-    /// The prompt, [1, tokens, width].
-    pub conditional: &'a Embeddings,
-    /// The negative prompt, [1, tokens, width].
-    pub unconditional: &'a Embeddings,
-    /// Who is asked whether to stop.
-    pub watch: &'a dyn Watch,
-}
-
-impl Predict for Prompted<'_> {
-    /// All passes as one batch, which the graph takes as one pass if its batch is free.
-    fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt> {
-        let pictures = input.latents.len_of(Axis(0));
-        let text = |pass: &Pass| match pass {
-            Pass::Conditional(_) => self.conditional,
-            Pass::Unconditional => self.unconditional,
-        };
-        let texts: Vec<_> = passes.iter().map(|pass| batch::repeated(text(pass).view().into_dyn(), pictures)).collect();
-        let views: Vec<_> = texts.iter().map(|text| text.view()).collect();
-        let context = concatenate(Axis(0), &views).map_err(|error| Halt::new(wrong(error)))?;
-        let latents = batch::repeated(input.latents.view().into_dyn(), passes.len());
-        let outputs = self.unet.pass(latents, input.timestep, context, self.watch).map_err(Halt::new)?;
-        let expected = passes.len() * pictures;
-        if outputs.len_of(Axis(0)) != expected {
-            let got = outputs.len_of(Axis(0));
-            return Err(Halt::new(PassError::Failed(format!("the U-Net must give {expected} entries, got {got}"))));
-        }
-        Ok(outputs.axis_chunks_iter(Axis(0), pictures).map(|output| output.to_owned()).collect())
+    /// SDXL's sizes in pixels, of latents of that height and width: height and width of the original, top and left of the
+    /// part that was cut out of it, height and width of the result. Nothing is cut out of ours.
+    fn sizes(&self, height: usize, width: usize) -> [f32; 6] {
+        let [height, width] = [height, width].map(|side| (side * self.downscale as usize) as f32);
+        [height, width, 0.0, 0.0, height, width]
     }
+}
+
+impl Inputs {
+    fn of(ports: &Ports, facts: &UnetFacts) -> Result<Self, String> {
+        let optional = |name: &str, wanted: Option<usize>, key: &str| {
+            let port = ports.input_named(name, 2)?;
+            match (port, wanted) {
+                (Some(port), Some(size)) => sized(port, 1, size, key).map(|()| Some(port.clone())),
+                (None, Some(size)) => {
+                    Err(format!("the graph must have an input {name} of width {size} for {key}, it has none"))
+                }
+                // One that is not wanted is reported below.
+                (_, None) => Ok(None),
+            }
+        };
+        let sdxl = "addition_embed_type text_time";
+        let inputs = Self {
+            sample: ports.input(&["sample", "latent"], &[4])?.clone(),
+            timestep: ports.input(&["timestep", "t"], &[0, 1])?.clone(),
+            context: ports.input(&["encoder_hidden_states"], &[3])?.clone(),
+            guidance: optional("timestep_cond", facts.guidance, "time_cond_proj_dim")?,
+            pooled: optional("text_embeds", facts.pooled, sdxl)?,
+            sizes: optional("time_ids", facts.pooled.map(|_| 6), sdxl)?,
+        };
+        ports.only(&inputs.all())?;
+        Ok(inputs)
+    }
+
+    fn all(&self) -> Vec<&Port> {
+        let optional = [&self.guidance, &self.pooled, &self.sizes];
+        [&self.sample, &self.timestep, &self.context].into_iter().chain(optional.into_iter().flatten()).collect()
+    }
+}
+
+/// A port must have that size in a dimension, unless it is free there.
+fn sized(port: &Port, dimension: usize, expected: usize, key: &str) -> Result<(), String> {
+    match port.shape.get(dimension).copied().flatten() {
+        Some(got) if got != expected => {
+            let (name, shape) = (&port.name, shown(port));
+            Err(format!("dimension {dimension} of {name} must be {expected} as {key} says, got {got} in {shape}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The shape of a port; a question mark where it is free.
+fn shown(port: &Port) -> String {
+    let sizes = port.shape.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
+    format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
+}
+
+/// The timestep as the port wants it: a number, one for all entries, or one for each.
+fn times(port: &Port, timestep: f64, entries: usize) -> ArrayD<f32> {
+    match (port.shape.len(), port.batch()) {
+        (0, _) => arr0(timestep as f32).into_dyn(),
+        (_, Some(1)) => ArrayD::from_elem(vec![1], timestep as f32),
+        _ => ArrayD::from_elem(vec![entries], timestep as f32),
+    }
+}
+
+/// The same row for every entry.
+fn rows(row: &[f32], entries: usize) -> ArrayD<f32> {
+    Array2::from_shape_fn([entries, row.len()], |(_, column)| row[column]).into_dyn()
 }
 
 fn wrong(error: ndarray::ShapeError) -> PassError {
     PassError::Failed(format!("the U-Net's values have the wrong shape: {error}"))
 }
+
+fn wrong_rank() -> PassError {
+    PassError::Failed("the U-Net's latents must have four dimensions".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The U-Net with all that it is given besides latents and timestep, for one run of a sampler.
+
+use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
+
+use super::super::batch::repeated;
+use super::super::conditioning::Conditioning;
+use super::super::error::PassError;
+use super::{Given, Unet, wrong};
+use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
+use crate::job::Watch;
+
+/// The U-Net with all that it is given besides latents and timestep, for one run of a sampler.
+pub struct Prompted<'a> {
+    /// The graph.
+    pub unet: &'a Unet,
+    /// The conditions: the prompt, or the parts of a composed one.
+    pub conditional: Vec<&'a Conditioning>,
+    /// The negative prompt.
+    pub unconditional: &'a Conditioning,
+    /// The channels that join the latents, in the order of [`Extra`](super::super::Extra), [1 or pictures, channels, height,
+    /// width]; none for most models.
+    pub extra: Option<&'a Latents>,
+    /// The guidance scale, for models that take it as an input.
+    pub scale: f32,
+    /// Who is asked whether to stop.
+    pub watch: &'a dyn Watch,
+}
+
+impl Predict for Prompted<'_> {
+    fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt> {
+        let pictures = input.latents.len_of(Axis(0));
+        let sample = self.joined(input.latents).map_err(Halt::new)?;
+        let (_, _, height, width) = input.latents.dim();
+        let mut outputs = Vec::new();
+        for some in passes.chunks(self.unet.passes_at_once(passes.len(), pictures, height * width)) {
+            outputs.extend(self.batch(&sample, input.timestep, some).map_err(Halt::new)?);
+        }
+        Ok(outputs)
+    }
+}
+
+impl Prompted<'_> {
+    /// The latents with the channels that join them.
+    fn joined(&self, latents: &Latents) -> Result<ArrayD<f32>, PassError> {
+        let (expected, got) = (self.unet.channels.1, self.extra.map_or(0, |extra| extra.len_of(Axis(1))));
+        if expected != got {
+            return Err(PassError::Failed(format!("{expected} channels must join the latents, got {got}")));
+        }
+        let Some(extra) = self.extra else { return Ok(latents.clone().into_dyn()) };
+        let times = latents.len_of(Axis(0)) / extra.len_of(Axis(0)).max(1);
+        let extra = repeated(extra.view().into_dyn(), times);
+        concatenate(Axis(1), &[latents.view().into_dyn(), extra.view()]).map_err(wrong)
+    }
+
+    /// Some of the passes as one batch, which the graph takes as one pass if its batch is free.
+    fn batch(&self, sample: &ArrayD<f32>, timestep: f64, passes: &[Pass]) -> Result<Vec<Latents>, PassError> {
+        let pictures = sample.len_of(Axis(0));
+        let texts = passes.iter().map(|pass| self.text(pass)).collect::<Result<Vec<_>, _>>()?;
+        let contexts: Vec<_> = texts.iter().map(|text| text.context.view().into_dyn()).collect();
+        let pooled: Vec<_> = texts.iter().flat_map(|text| &text.pooled).map(|whole| whole.view().into_dyn()).collect();
+        let given = Given {
+            sample: repeated(sample.view(), passes.len()),
+            context: for_each(&contexts, pictures)?,
+            pooled: if pooled.is_empty() { None } else { Some(for_each(&pooled, pictures)?) },
+        };
+        let outputs = self.unet.pass(given, timestep, self.scale, self.watch)?;
+        let (expected, got) = (passes.len() * pictures, outputs.len_of(Axis(0)));
+        if got != expected {
+            return Err(PassError::Failed(format!("the U-Net must give {expected} entries, got {got}")));
+        }
+        Ok(outputs.axis_chunks_iter(Axis(0), pictures).map(|output| output.to_owned()).collect())
+    }
+
+    fn text(&self, pass: &Pass) -> Result<&Conditioning, PassError> {
+        match *pass {
+            Pass::Unconditional => Ok(self.unconditional),
+            Pass::Conditional(index) => self
+                .conditional
+                .get(index)
+                .copied()
+                .ok_or_else(|| PassError::Failed(format!("there is no condition {index}"))),
+        }
+    }
+}
+
+/// Each of `values` for every picture, one after another along the first dimension.
+fn for_each(values: &[ArrayViewD<'_, f32>], pictures: usize) -> Result<ArrayD<f32>, PassError> {
+    let repeated: Vec<_> = values.iter().map(|value| repeated(value.clone(), pictures)).collect();
+    let views: Vec<_> = repeated.iter().map(|value| value.view()).collect();
+    concatenate(Axis(0), &views).map_err(wrong)
+}
