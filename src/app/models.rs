@@ -16,7 +16,7 @@ use crate::pipeline::{Pipeline, Source};
 pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
     let sources = sources(config, file)?;
     let runtime = Runtime::start(config.engine.library.as_deref())?;
-    let options = Options { accelerator: config.engine.accelerator, threads: config.engine.threads };
+    let options = Options { accelerator: config.engine.accelerator, threads: config.engine.threads, room: None };
     Ok(Pipeline::load(&runtime, options, &sources)?)
 }
 
@@ -34,7 +34,7 @@ fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
         .filter(|entry| entry.path().join("model_index.json").is_file())
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            Some((name.clone(), Source { name, folder: entry.path() }))
+            Some((name.clone(), Source { name, folder: entry.path(), safety: config.engine.safety }))
         })
         .collect();
     let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -72,10 +72,37 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
         fresh_id: JobId::random([0; 16]),
         fresh_seed: 0_u32.into(),
     };
-    Request::parse(&probe, &rules).map_err(|refused| {
-        let path = refused.rejection.field.map_or_else(|| "defaults".to_owned(), |field| format!("defaults.{field}"));
-        let faults = vec![Fault { path, message: refused.rejection.message }];
-        ConfigError { file: file.to_owned(), faults }
-    })?;
-    Ok(rules)
+    let Err(refused) = Request::parse(&probe, &rules) else { return Ok(rules) };
+    let field = refused.rejection.field.unwrap_or_default();
+    // What the probe itself lacks, such as a depth map, is no fault of the defaults.
+    if !config.defaults.contains_key(field.split('.').next().unwrap_or_default()) {
+        return Ok(rules);
+    }
+    let faults = vec![Fault { path: format!("defaults.{field}"), message: refused.rejection.message }];
+    Err(ConfigError { file: file.to_owned(), faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Mode;
+
+    fn fault(text: &str, model: ModelFacts) -> Option<String> {
+        let file = Path::new("/etc/diffused/diffused.toml");
+        let config = Config::parse(text, file).unwrap();
+        rules(&config, vec![model], file).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_pass_the_door_of_requests() {
+        let message = fault("[defaults]\nsampler = 'magic'", ModelFacts::flat(&[Mode::Text])).unwrap();
+        assert!(message.ends_with(r#"defaults.sampler: there is no sampler "magic""#), "{message}");
+    }
+
+    #[test]
+    fn a_model_that_cannot_do_without_a_picture_may_be_the_only_one() {
+        let depth = || ModelFacts::flat(&[Mode::Image, Mode::Inpaint, Mode::Depth]);
+        assert_eq!(fault("", depth()), None);
+        assert!(fault("[defaults]\ninit_fit = 'shrink'", depth()).unwrap().contains("defaults.init_fit"));
+    }
 }

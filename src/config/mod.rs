@@ -73,6 +73,8 @@ pub struct Engine {
     pub accelerator: Accelerator,
     /// Threads of one pass on the CPU; all cores if absent.
     pub threads: Option<usize>,
+    /// Whether pictures are checked by the safety checker of models that have one.
+    pub safety: bool,
 }
 
 /// The log.

@@ -57,7 +57,7 @@ pub(super) fn broker(reader: &mut Reader, node: &str) -> Broker {
         credentials,
         keep_alive: section.duration("keep_alive", Duration::from_secs(30), Duration::from_secs(5)),
         session_expiry: section.duration("session_expiry", Duration::from_secs(24 * 3600), Duration::ZERO),
-        max_packet: section.number("max_packet", 262_144, 1024..=268_435_455),
+        max_packet: section.number("max_packet", 1_048_576, 1024..=268_435_455),
     };
     section.finish(&["tls", "reply_prefixes"]);
     broker
@@ -128,15 +128,20 @@ pub(super) fn engine(reader: &mut Reader) -> Engine {
         Accelerator::Cpu
     });
     let threads = section.number("threads", 0, 0..=1024);
-    let engine = Engine { library: section.path("library"), accelerator, threads: (threads > 0).then_some(threads) };
-    section.finish(&["memory", "cache", "require", "safety"]);
+    let engine = Engine {
+        library: section.path("library"),
+        accelerator,
+        threads: (threads > 0).then_some(threads),
+        safety: section.flag("safety", true),
+    };
+    section.finish(&["memory", "cache", "require"]);
     engine
 }
 
 pub(super) fn limits(reader: &mut Reader) -> (Limits, u64, u64, Duration) {
     let mut section = reader.section("limits");
     let limits = Limits {
-        request_bytes: section.number("request_bytes", 65_536, 256..=100_000_000),
+        request_bytes: section.number("request_bytes", 1_000_000, 256..=100_000_000),
         prompt_chars: section.number("prompt_chars", 4000, 1..=4000),
         pixels: section.number("pixels", 1_048_576, 64..=67_108_864),
         steps: section.number("steps", 150, 1..=150),

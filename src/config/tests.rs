@@ -16,6 +16,14 @@ fn an_empty_file_is_a_working_configuration() {
 }
 
 #[test]
+fn pictures_are_checked_unless_that_is_switched_off() {
+    let safety = |text| Config::parse(text, Path::new("/etc/diffused/diffused.toml")).unwrap().engine.safety;
+    assert!(safety(""));
+    assert!(!safety("[engine]\nsafety = false"));
+    assert_eq!(faults("[engine]\nsafety = 'off'"), ["engine.safety: must be true or false, got a text"]);
+}
+
+#[test]
 fn all_faults_come_together_with_their_paths() {
     let text = "
         [node]
@@ -92,6 +100,6 @@ fn a_password_comes_from_a_file_and_never_stands_in_a_message() {
 
 #[test]
 fn requests_that_the_broker_would_drop_silently_are_no_limit() {
-    assert!(faults("[limits]\nrequest_bytes = 300000")[0].starts_with("limits.request_bytes: must leave room"));
+    assert!(faults("[limits]\nrequest_bytes = 1048000")[0].starts_with("limits.request_bytes: must leave room"));
     assert_eq!(faults("[defaults]\noutput = 'png'"), ["defaults.output: must be a table"]);
 }

@@ -37,6 +37,20 @@ impl Fields {
         self.map.remove(key)
     }
 
+    /// Like [`take`](Self::take), but null is as good as absent.
+    pub(crate) fn given(&mut self, key: &str) -> Option<Value> {
+        self.take(key).filter(|value| !value.is_null())
+    }
+
+    /// The keys of an object that stands at `place`, such as `variation.`.
+    pub(crate) fn within(map: Map<String, Value>, place: &'static str) -> Self {
+        Self { map, place }
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, Rejection> {
         match self.take(key) {
             None => Ok(None),
@@ -65,13 +79,15 @@ impl Fields {
     }
 
     pub(crate) fn whole<T: TryFrom<i64, Error = Rejection>>(&mut self, key: &str) -> Result<Option<T>, Rejection> {
-        self.integer(key)?.map(T::try_from).transpose()
+        self.integer(key)?.map(T::try_from).transpose().map_err(|rejection| self.placed(key, rejection))
     }
 
     pub(crate) fn real<T: TryFrom<f64, Error = Rejection>>(&mut self, key: &str) -> Result<Option<T>, Rejection> {
         match self.take(key) {
             None => Ok(None),
-            Some(Value::Number(number)) => number.as_f64().map(T::try_from).transpose(),
+            Some(Value::Number(number)) => {
+                number.as_f64().map(T::try_from).transpose().map_err(|rejection| self.placed(key, rejection))
+            }
             Some(other) => Err(self.mismatch(key, "a number", &other)),
         }
     }
@@ -80,6 +96,15 @@ impl Fields {
         match self.take(key) {
             None => Ok(Self { map: Map::new(), place }),
             Some(Value::Object(map)) => Ok(Self { map, place }),
+            Some(other) => Err(self.mismatch(key, "an object", &other)),
+        }
+    }
+
+    /// An object that may be absent.
+    pub(crate) fn optional_object(&mut self, key: &str, place: &'static str) -> Result<Option<Self>, Rejection> {
+        match self.given(key) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self { map, place })),
             Some(other) => Err(self.mismatch(key, "an object", &other)),
         }
     }
@@ -102,6 +127,15 @@ impl Fields {
         match self.map.keys().next() {
             None => Ok(()),
             Some(key) => Err(self.unknown(key)),
+        }
+    }
+
+    /// A unit does not know where its value stands.
+    fn placed(&self, key: &str, rejection: Rejection) -> Rejection {
+        if self.place.is_empty() {
+            rejection
+        } else {
+            Rejection { field: Some(format!("{}{key}", self.place)), ..rejection }
         }
     }
 
@@ -143,24 +177,8 @@ impl From<Map<String, Value>> for Fields {
 
 /// Fields of the contract that this version does not know yet.
 const LATER: &[&str] = &[
-    "guidance_rescale",
-    "guidance_interval",
-    "init_image",
-    "strength",
-    "mask",
-    "depth",
     "loras",
     "hypernetworks",
-    "restart",
-    "resample",
-    "variation",
-    "s_noise",
-    "s_churn",
-    "guidance_ramp",
-    "classifier",
-    "init_fit",
-    "mask_feather",
-    "mask_crop",
     "preview",
     "output.width",
     "output.height",

@@ -41,7 +41,7 @@ pub struct Progress {
     pub stage: Stage,
     /// Denoising steps done, 0 to `steps`.
     pub step: usize,
-    /// Denoising steps of one picture.
+    /// Denoising steps of a run: fewer than asked for with an init image, more with extra reverse work.
     pub steps: usize,
     /// Index of the picture within the request.
     pub k: usize,

@@ -15,6 +15,8 @@ mod recipe;
 
 pub use generate::{Generate, Made, Progress, Stage, Watch};
 pub use outcome::{Code, Failure, Rejection, Stop};
-pub use recipe::Recipe;
+pub use recipe::{
+    Canvas, ClassifierWish, Depth, GuidanceWish, Init, MaskWish, NoiseWish, Parsed, Photo, Recipe, Variation,
+};
 pub use request::{Origin, Output, Request};
-pub use rules::{Limits, ModelFacts, Rules};
+pub use rules::{Limits, Mode, ModelFacts, Rules};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::outcome::{Code, Rejection};
 use super::units::{GuidanceScale, Size, Steps};
-use crate::diffusion::Sampler;
+use crate::diffusion::{Sampler, SchedulerConfig};
 
 /// The operator's limits and defaults, and the facts of the loaded models.
 #[derive(Clone)]
@@ -67,8 +68,80 @@ pub struct ModelFacts {
     pub guidance: &'static str,
     /// Default sampler.
     pub sampler: &'static Sampler,
+    /// The noise schedule it was trained with, which not every run fits.
+    pub scheduler: SchedulerConfig,
+    /// What it can start from.
+    pub modes: Vec<Mode>,
+    /// Whether its encoder draws its own random numbers, so that no seed gives the same picture of an init image again.
+    pub encodes_at_random: bool,
+    /// Whether it has a depth net for init images.
+    pub estimates_depth: bool,
+    /// What its classifier knows; empty if it has none.
+    pub labels: Vec<String>,
     /// Tokens of a prompt that it reads; more are cut off.
     pub tokens: usize,
     /// Its tokenizer.
     pub count_tokens: CountTokens,
+}
+
+impl ModelFacts {
+    /// Fails, for the sake of `field`, if the model cannot start from that.
+    pub(super) fn can(&self, mode: Mode, field: &str) -> Result<(), Rejection> {
+        if self.modes.contains(&mode) {
+            return Ok(());
+        }
+        let able = self.modes.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(", ");
+        let message = format!("this model's modes are {able}, {} is none of them", mode.name());
+        Err(Rejection::of_field(Code::UnsupportedMode, field, message))
+    }
+}
+
+/// What a model can start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing but noise.
+    Text,
+    /// An init image.
+    Image,
+    /// An init image of which a part stays.
+    Inpaint,
+    /// A depth map.
+    Depth,
+}
+
+impl Mode {
+    /// Its name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Inpaint => "inpaint",
+            Self::Depth => "depth",
+        }
+    }
+}
+
+#[cfg(test)]
+impl ModelFacts {
+    /// A model for tests that need no graphs.
+    pub(crate) fn flat(modes: &[Mode]) -> Self {
+        Self {
+            name: "flat".to_owned(),
+            family: "sd1",
+            size: Size::new(64, 64).unwrap(),
+            fixed_size: false,
+            multiple: 8,
+            steps: Steps::try_from(4).unwrap(),
+            guidance_scale: 5.0.try_into().unwrap(),
+            guidance: "cfg",
+            sampler: crate::diffusion::sampler::find("ddim").unwrap(),
+            scheduler: SchedulerConfig::parse("{}").unwrap(),
+            modes: modes.to_vec(),
+            encodes_at_random: false,
+            estimates_depth: modes.contains(&Mode::Depth),
+            labels: vec!["red".to_owned(), "blue".to_owned()],
+            tokens: 75,
+            count_tokens: Arc::new(|text| text.len()),
+        }
+    }
 }

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::outcome::{Code, Rejection};
+mod names;
+
+pub use self::names::{Client, JobId, Tags};
+
+use super::outcome::Rejection;
 
 macro_rules! whole_numbers {
     ($($(#[$doc:meta])* $name:ident($inner:ty) $field:literal $low:literal..=$high:literal;)*) => {$(
@@ -41,6 +45,14 @@ whole_numbers! {
     Quality(u8) "quality" 1..=100;
     /// Nine goes first.
     Priority(u8) "priority" 0..=9;
+    /// Margin around a mask's part of the picture, in pixels.
+    MaskCrop(u32) "mask_crop" 0..=8192;
+    /// Steps of each way down of a restart.
+    RestartSteps(u16) "restart.steps" 1..=150;
+    /// Times that a way is gone again.
+    Repeats(u16) "repeats" 1..=20;
+    /// Steps that resampling goes back.
+    Jump(u16) "resample.jump" 1..=150;
     /// Size of an encoded picture, in bytes.
     MaxBytes(u32) "max_bytes" 512..=1_073_741_824;
     /// Time from arrival to the deadline, in milliseconds.
@@ -48,6 +60,12 @@ whole_numbers! {
 }
 
 impl Seed {
+    /// Fails if picture `count` - 1 of a request would have a seed that no request may have.
+    pub fn counting(self, count: Count) -> Result<Self, Rejection> {
+        let last = self.0 as i64 + i64::from(count.get()) - 1;
+        Self::try_from(last).map(|_| self)
+    }
+
     /// The seed of picture `k`.
     pub fn plus(self, k: u8) -> Self {
         Self(self.0 + u64::from(k))
@@ -70,11 +88,11 @@ macro_rules! real_numbers {
     ($($(#[$doc:meta])* $name:ident $field:literal $low:literal..=$high:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-        pub struct $name(f32);
+        pub struct $name(f64);
 
         impl $name {
             /// The number itself.
-            pub const fn get(self) -> f32 { self.0 }
+            pub const fn get(self) -> f64 { self.0 }
         }
 
         impl TryFrom<f64> for $name {
@@ -82,7 +100,7 @@ macro_rules! real_numbers {
 
             fn try_from(value: f64) -> Result<Self, Rejection> {
                 if ($low..=$high).contains(&value) {
-                    return Ok(Self(value as f32));
+                    return Ok(Self(value));
                 }
                 Err(Rejection::field($field, format!("{} must be between {} and {}, got {value}", $field, $low, $high)))
             }
@@ -93,8 +111,24 @@ macro_rules! real_numbers {
 real_numbers! {
     /// Scale of classifier-free guidance: 0 ignores the prompt, 1 is no guidance.
     GuidanceScale "guidance_scale" 0.0..=30.0;
-    /// Share of fresh noise in a DDIM step.
+    /// How far the guided output is scaled back to the standard deviation of the conditional one.
+    GuidanceRescale "guidance_rescale" 0.0..=1.0;
+    /// Share of fresh noise in a step.
     Eta "eta" 0.0..=1.0;
+    /// Factor of all fresh noise.
+    SNoise "s_noise" 0.0..=2.0;
+    /// How much noise is put back before each step.
+    SChurn "s_churn" 0.0..=100.0;
+    /// Denoising strength: how much of the init image is lost.
+    Strength "strength" 0.0..=1.0;
+    /// How far the noise is turned to that of the second seed.
+    VariationStrength "variation.strength" 0.0..=1.0;
+    /// Scale of classifier guidance.
+    ClassifierScale "classifier.scale" 0.0..=1000.0;
+    /// A noise level of a restart, as sigma / alpha.
+    RestartLevel "restart.from and restart.to" 0.0..=1000.0;
+    /// Radius of a mask's soft edge, in pixels.
+    MaskFeather "mask_feather" 0.0..=256.0;
 }
 
 /// Width and height of a picture in pixels, both multiples of 8.
@@ -136,102 +170,6 @@ impl fmt::Display for Size {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}x{}", self.width, self.height)
     }
-}
-
-/// The name of a job, chosen by the requester: `[A-Za-z0-9_-]{1,64}`, and none of the words that stand in its place in topics.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(String);
-
-impl JobId {
-    /// An id of 32 hexadecimal digits, from bytes that somebody drew at random.
-    pub fn random(bytes: [u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<&str> for JobId {
-    type Error = Rejection;
-
-    fn try_from(text: &str) -> Result<Self, Rejection> {
-        let fits = is_made_of(text, |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if fits && !["request", "reply", "command"].contains(&text) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Rejection::field(
-            "id",
-            format!("id must be 1 to 64 of A-Z a-z 0-9 _ - and not a topic word, got {}", shown(text)),
-        ))
-    }
-}
-
-/// The name of a requester: one topic level, `[A-Za-z0-9._:@-]{1,64}`, and none of the contract's own topic words.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Client(String);
-
-impl Client {
-    /// The client of everything that comes through the `prompt` topic.
-    pub fn shortcut() -> Self {
-        Self("shortcut".to_owned())
-    }
-
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Topic words that no client may be called.
-const RESERVED_CLIENTS: [&str; 16] = [
-    "status", "progress", "preview", "image", "manifest", "part", "answer", "request", "reply", "command", "admin",
-    "defaults", "upload", "shortcut", "pool", "prompt",
-];
-
-impl TryFrom<&str> for Client {
-    type Error = Rejection;
-
-    fn try_from(text: &str) -> Result<Self, Rejection> {
-        let fits = is_made_of(text, |byte| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte));
-        if fits && !RESERVED_CLIENTS.contains(&text) {
-            return Ok(Self(text.to_owned()));
-        }
-        let message =
-            format!("a client must be 1 to 64 of A-Z a-z 0-9 . _ : @ - and not a topic word, got {}", shown(text));
-        Err(Rejection::new(Code::Malformed, message))
-    }
-}
-
-/// Up to 8 pairs of short strings that come back with every status.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tags(Vec<(String, String)>);
-
-impl Tags {
-    /// At most 8 pairs, each side at most 64 bytes.
-    pub fn new(pairs: Vec<(String, String)>) -> Result<Self, Rejection> {
-        if pairs.len() > 8 {
-            return Err(Rejection::field("tags", format!("tags must be at most 8 pairs, got {}", pairs.len())));
-        }
-        match pairs.iter().find(|(key, value)| key.len() > 64 || value.len() > 64) {
-            Some((key, _)) => Err(Rejection::field(
-                "tags",
-                format!("a tag's two sides are at most 64 bytes each, {} is longer", shown(key)),
-            )),
-            None => Ok(Self(pairs)),
-        }
-    }
-
-    /// The pairs in the order they came.
-    pub fn pairs(&self) -> &[(String, String)] {
-        &self.0
-    }
-}
-
-fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// Foreign text made safe and short enough for a message.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Broker, Signal, Topics, link};
 use crate::job::units::{Client, JobId};
-use crate::service::report::hex;
+use crate::service::report::{hex, unreadable_id};
 
 /// Without `accepted` for this long the same request is sent again, under the same id.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -147,7 +147,7 @@ impl<'a> Errand<'a> {
         match signal {
             Signal::Up { client, .. } => {
                 let topics = &self.requester.topics;
-                let filters = [topics.replies(&self.requester.client), topics.availability()];
+                let filters = [topics.replies(&self.requester.client), topics.availability(), topics.info()];
                 let _ = client.try_subscribe_many(filters.map(|path| Filter::new(path, QoS::AtLeastOnce)));
                 self.handle = Some(client);
             }
@@ -193,8 +193,14 @@ impl<'a> Errand<'a> {
             // A request sent before the node first subscribed went nowhere.
             self.ask();
         }
-        let ours = self.requester.topics.reply(&self.requester.client, self.id.as_str(), "");
-        match topic.strip_prefix(&ours) {
+        if topic == self.requester.topics.info() {
+            self.fits(&publish.payload)?;
+        }
+        let below = |id: &str| self.requester.topics.reply(&self.requester.client, id, "");
+        // A request that is too large is refused before its id is read.
+        let unread = unreadable_id(&Sha256::digest(self.payload.as_bytes()).into());
+        let name = topic.strip_prefix(&below(self.id.as_str())).or(topic.strip_prefix(&below(&unread)));
+        match name {
             Some("status") => self.status(&publish.payload, told)?,
             Some("progress") => drop(serde_json::from_slice(&publish.payload).map(|progress| told(&progress))),
             Some(rest) => {
@@ -205,6 +211,17 @@ impl<'a> Errand<'a> {
             None => {}
         }
         Ok(self.complete())
+    }
+
+    /// Fails if the request is larger than the node takes: the broker would keep it from the node without a word.
+    fn fits(&self, info: &[u8]) -> Result<(), AskError> {
+        let info: Value = serde_json::from_slice(info).unwrap_or_default();
+        let (most, got) = (info["limits"]["request_bytes"].as_u64(), self.payload.len());
+        if most.is_none_or(|most| got as u64 <= most) {
+            return Ok(());
+        }
+        let message = format!("a request must be at most {} bytes, got {got}", most.unwrap_or_default());
+        Err(AskError::Refused { state: "rejected".to_owned(), code: "payload_too_large".to_owned(), message })
     }
 
     fn status(&mut self, payload: &[u8], told: &mut impl FnMut(&Value)) -> Result<(), AskError> {

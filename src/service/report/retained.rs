@@ -5,12 +5,15 @@ use serde_json::{Map, Value, json};
 use super::Reporter;
 use super::line::{Line, millis, time};
 use crate::diffusion::{SAMPLERS, Schedule};
-use crate::job::Rules;
+use crate::job::{ModelFacts, Rules};
 use crate::picture::Format;
 use crate::service::activity::Activity;
 
 /// Contract that these shapes follow.
 const CONTRACT: &str = "1.0";
+
+/// More labels than this are not listed, since `info` must stay small.
+const MOST_LABELS: usize = 64;
 
 /// What `info` tells besides the rules.
 #[derive(Clone, Debug)]
@@ -30,12 +33,8 @@ pub struct NodeFacts {
 impl Reporter {
     /// The retained `info`: what this node is and can do.
     pub fn info(&self, rules: &Rules, facts: &NodeFacts) -> String {
-        let models: Vec<Value> = rules.models.iter().enumerate().map(|(index, model)| {
-            json!({
-                "name": model.name, "family": model.family, "default": index == 0, "width": model.size.width(),
-                "height": model.size.height(), "steps": model.steps.get(), "guidance": model.guidance, "modes": ["text"],
-            })
-        }).collect();
+        let models: Vec<Value> =
+            rules.models.iter().enumerate().map(|(index, model)| told_of(model, index == 0)).collect();
         let limits = json!({
             "request_bytes": rules.limits.request_bytes, "packet_bytes": facts.packet_bytes, "pixels": rules.limits.pixels,
             "steps": rules.limits.steps, "count": rules.limits.count, "prompt_chars": rules.limits.prompt_chars,
@@ -83,4 +82,22 @@ impl Reporter {
         }
         body.put("model", &now.model).put("alerts", now.alerts).put("health", health).done()
     }
+}
+
+/// What requesters should know of a model.
+fn told_of(model: &ModelFacts, default: bool) -> Value {
+    let modes: Vec<&str> = model.modes.iter().map(|mode| mode.name()).collect();
+    let mut told = json!({
+        "name": model.name, "family": model.family, "default": default, "width": model.size.width(),
+        "height": model.size.height(), "steps": model.steps.get(), "guidance": model.guidance, "modes": modes,
+    });
+    if let Value::Object(fields) = &mut told {
+        if !model.labels.is_empty() {
+            fields.insert("labels".to_owned(), json!(&model.labels[..model.labels.len().min(MOST_LABELS)]));
+        }
+        if model.encodes_at_random {
+            fields.insert("encodes_at_random".to_owned(), json!(true));
+        }
+    }
+    told
 }

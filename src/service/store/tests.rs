@@ -1,15 +1,11 @@
 //! The store on a real disk, with statuses that are easy to read.
 
-use std::sync::Arc;
-
 use serde_json::Map;
 use tempfile::TempDir;
 
 use super::*;
-use crate::diffusion::sampler;
 use crate::job::request::Arrival;
-use crate::job::units::{GuidanceScale, Size, Steps};
-use crate::job::{Limits, ModelFacts, Request, Rules};
+use crate::job::{Limits, Mode, ModelFacts, Request, Rules};
 use crate::picture::{Encoded, Format};
 
 fn request(id: &str, more: &str) -> Request {
@@ -17,19 +13,7 @@ fn request(id: &str, more: &str) -> Request {
 }
 
 fn parse(payload: &str) -> Request {
-    let model = ModelFacts {
-        name: "flat".to_owned(),
-        family: "sd1",
-        size: Size::new(64, 64).unwrap(),
-        fixed_size: false,
-        multiple: 8,
-        steps: Steps::try_from(4).unwrap(),
-        guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
-        guidance: "cfg",
-        sampler: sampler::find("ddim").unwrap(),
-        tokens: 75,
-        count_tokens: Arc::new(|text| text.len()),
-    };
+    let model = ModelFacts::flat(&[Mode::Text]);
     let limits = Limits { request_bytes: 1000, prompt_chars: 100, pixels: 4096, steps: 150, count: 4 };
     let rules = Rules { limits, defaults: Map::new(), shortcut_output: Map::new(), models: vec![model] };
     let arrival = Arrival {

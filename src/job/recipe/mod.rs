@@ -1,0 +1,141 @@
+//! What to make: everything that decides the pixels of a picture, and nothing else.
+
+mod basics;
+mod canvas;
+mod guidance;
+mod noise;
+mod photo;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use serde_json::{Map, Value, json};
+
+pub use self::canvas::{Canvas, Depth, Init, MaskWish};
+pub use self::guidance::{ClassifierWish, GuidanceWish};
+pub use self::noise::{NoiseWish, Variation};
+pub use self::photo::Photo;
+
+use super::fields::Fields;
+use super::outcome::Rejection;
+use super::rules::Rules;
+use super::units::{Count, Seed, Size, Steps};
+use crate::diffusion::{Sampler, Schedule};
+
+/// A valid order for pictures. Two equal recipes give equal pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Name of a loaded model.
+    pub model: String,
+    /// What to show.
+    pub prompt: String,
+    /// What to keep away from.
+    pub negative_prompt: String,
+    /// Seed of the first picture.
+    pub seed: Seed,
+    /// Denoising steps.
+    pub steps: Steps,
+    /// The sampling algorithm.
+    pub sampler: &'static Sampler,
+    /// Spacing of the noise levels.
+    pub schedule: Schedule,
+    /// What else decides the noise.
+    pub noise: NoiseWish,
+    /// How much the prompt counts.
+    pub guidance: GuidanceWish,
+    /// What it starts from besides noise.
+    pub canvas: Canvas,
+    /// Size of the picture.
+    pub size: Size,
+    /// Number of pictures.
+    pub count: Count,
+}
+
+/// A recipe and what its author should know about it.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What has no effect, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Recipe {
+    /// Reads a recipe from request fields, as the command line builds them; any field that is not part of a recipe is a fault.
+    pub fn from_fields(fields: Map<String, Value>, fresh_seed: Seed, rules: &Rules) -> Result<Parsed, Rejection> {
+        let mut fields = Fields::from(fields);
+        fields.fill(&rules.defaults);
+        let _ = fields.take("output");
+        let parsed = Self::take(&mut fields, fresh_seed, rules)?;
+        fields.finish()?;
+        Ok(parsed)
+    }
+
+    /// Takes the recipe's fields out of a request.
+    pub(crate) fn take(fields: &mut Fields, fresh_seed: Seed, rules: &Rules) -> Result<Parsed, Rejection> {
+        let (model, limits) = (basics::model(fields.text("model")?, rules)?, &rules.limits);
+        basics::refuse_what_comes_later(fields)?;
+        let idle = warnings::Given::new(fields, rules);
+        let mut warnings = Vec::new();
+        let recipe = Self {
+            model: model.name.clone(),
+            prompt: basics::prompt(fields.text("prompt")?, limits)?,
+            negative_prompt: basics::negative_prompt(fields.text("negative_prompt")?, limits)?,
+            seed: basics::seed(fields, fresh_seed)?,
+            steps: basics::steps(fields.whole("steps")?.unwrap_or(model.steps), limits)?,
+            sampler: basics::chosen_sampler(fields.text("sampler")?, model)?,
+            schedule: basics::schedule(fields.text("schedule")?)?,
+            noise: NoiseWish::take(fields)?,
+            guidance: GuidanceWish::take(fields, model, &mut warnings)?,
+            canvas: Canvas::take(fields, model, limits)?,
+            size: basics::size(fields, model, limits)?,
+            count: basics::count(fields.whole("count")?, limits)?,
+        };
+        recipe.seed.counting(recipe.count)?;
+        recipe.noise.bounded(recipe.steps, limits)?;
+        basics::runnable(&recipe, model)?;
+        warnings.extend(idle.without_effect(&recipe, model));
+        warnings.extend(basics::cut_off("prompt", &recipe.prompt, model));
+        warnings.extend(basics::cut_off("negative_prompt", &recipe.negative_prompt, model));
+        Ok(Parsed { recipe, warnings })
+    }
+
+    /// The recipe as request fields, every default written out, so that it can be parsed again.
+    pub fn to_fields(&self) -> Map<String, Value> {
+        let fields = json!({
+            "model": self.model, "prompt": self.prompt, "negative_prompt": self.negative_prompt, "seed": self.seed.get(),
+            "steps": self.steps.get(), "sampler": self.sampler.name, "schedule": self.schedule.name(),
+            "width": self.size.width(), "height": self.size.height(), "count": self.count.get(),
+        });
+        let mut fields = match fields {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let parts = [self.noise.to_fields(), self.guidance.to_fields(), self.canvas.to_fields()];
+        fields.extend(parts.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
+        fields
+    }
+
+    /// The generation parameters as common web interfaces write them into a picture.
+    pub fn parameters(&self, seed: Seed) -> String {
+        let negative = match self.negative_prompt.as_str() {
+            "" => String::new(),
+            text => format!("\nNegative prompt: {text}"),
+        };
+        let strength = match &self.canvas.init {
+            Some(init) => format!(", Denoising strength: {}", init.strength.get()),
+            None => String::new(),
+        };
+        format!(
+            "{}{negative}\nSteps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}{strength}",
+            self.prompt,
+            self.steps.get(),
+            self.sampler.name,
+            self.schedule.name(),
+            self.guidance.scale.get(),
+            seed.get(),
+            self.size,
+            self.model,
+        )
+    }
+}
