@@ -2,7 +2,7 @@
 
 use crate::app::AppError;
 use crate::config::ConfigError;
-use crate::job::{Failure, Rejection};
+use crate::job::{Code, Failure, Rejection};
 use crate::model::LoadError;
 use crate::service::worker::WorkerError;
 
@@ -56,7 +56,10 @@ impl CliError {
 
 impl From<Rejection> for CliError {
     fn from(rejection: Rejection) -> Self {
-        Self::Usage(rejection.message)
+        match rejection.code {
+            Code::InvalidImage | Code::ImageTooLarge => Self::Data(rejection.message),
+            _ => Self::Usage(rejection.message),
+        }
     }
 }
 

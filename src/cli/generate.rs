@@ -13,7 +13,7 @@ use super::progress::Bar;
 use super::wishes::Wishes;
 use super::{CliError, bundled, log};
 use crate::job::units::Seed;
-use crate::job::{Limits, Output, Recipe, Rules};
+use crate::job::{Limits, Output, Parsed, Recipe, Rules};
 use crate::model::{Accelerator, Options, Runtime};
 use crate::picture::Encoded;
 use crate::pipeline::{Pipeline, Source, Trace};
@@ -45,6 +45,9 @@ pub struct Args {
     /// What the graphs run on: cpu, cuda or tensorrt
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     accelerator: String,
+    /// Do not let the model's safety checker look at the picture
+    #[arg(long)]
+    no_safety_checker: bool,
     /// Threads of one pass [default: one a core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -56,9 +59,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let output = Output::from_fields(args.wishes.output(&args.output))?;
     writable(&args.output)?;
     args.trace.as_deref().map_or(Ok(()), writable)?;
+    let fields = args.wishes.fields(&args.prompt)?;
     let pipeline = pipeline(args)?;
     let rules = rules(&pipeline);
-    let recipe = Recipe::from_fields(args.wishes.fields(&args.prompt), fresh_seed(), &rules)?;
+    let Parsed { recipe, warnings } = Recipe::from_fields(fields, fresh_seed(), &rules)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut trace = if args.trace.is_some() { Trace::on() } else { Trace::off() };
     let begun = Instant::now();
     let made = pipeline.trace(&recipe, &Bar::new(recipe.count.get()), &mut trace)?;
@@ -84,8 +89,8 @@ fn pipeline(args: &Args) -> Result<Pipeline, CliError> {
     let folder = args.model.clone().map_or_else(bundled::model, Ok)?;
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("model").to_owned();
     let runtime = Runtime::start(args.library.as_deref())?;
-    let options = Options { accelerator, threads: args.threads };
-    Ok(Pipeline::load(&runtime, options, &[Source { name, folder }])?)
+    let options = Options { accelerator, threads: args.threads, room: None };
+    Ok(Pipeline::load(&runtime, options, &[Source { name, folder, safety: !args.no_safety_checker }])?)
 }
 
 /// Whoever runs the program may ask for whatever the contract allows.

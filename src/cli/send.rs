@@ -104,7 +104,7 @@ fn requester(args: &Args) -> Result<Requester, CliError> {
 }
 
 fn payload(args: &Args, id: &JobId) -> Result<String, CliError> {
-    let mut fields: Map<String, Value> = args.wishes.fields(&args.prompt);
+    let mut fields: Map<String, Value> = args.wishes.fields(&args.prompt)?;
     fields.insert("id".to_owned(), json!(id.as_str()));
     fields.insert("output".to_owned(), Value::Object(args.wishes.output(&args.output)));
     Ok(Value::Object(fields).to_string())

@@ -4,18 +4,27 @@ use std::sync::Arc;
 
 use super::Source;
 use crate::diffusion::{self, Schedule};
-use crate::job::ModelFacts;
 use crate::job::units::Size;
-use crate::model::{Decoder, Engine, Folder, LoadError, TextEncoder, Tokenizer, Unet};
+use crate::job::{Mode, ModelFacts};
+use crate::model::{
+    Classifier, Decoder, DepthNet, Encoder, Engine, Extra, Folder, LoadError, SafetyChecker, TextEncoders, Unet,
+};
 
 /// A model whose graphs are loaded.
 pub(super) struct Loaded {
     pub(super) name: String,
     pub(super) folder: Folder,
-    pub(super) tokenizer: Arc<Tokenizer>,
-    pub(super) text_encoder: TextEncoder,
+    pub(super) texts: TextEncoders,
     pub(super) unet: Unet,
     pub(super) decoder: Decoder,
+    /// For init images.
+    pub(super) encoder: Option<Encoder>,
+    /// For depth maps out of init images.
+    pub(super) depth: Option<DepthNet>,
+    /// Looks at every picture before it is shown.
+    pub(super) safety: Option<SafetyChecker>,
+    /// Knows which way a label lies.
+    pub(super) classifier: Option<Classifier>,
     /// Set when the U-Net was exported for one size only.
     fixed_size: Option<Size>,
 }
@@ -27,14 +36,20 @@ impl Loaded {
         let unet = Unet::load(engine, &folder)?;
         let loaded = Self {
             name: source.name.clone(),
-            tokenizer: Arc::new(Tokenizer::load(&folder)?),
-            text_encoder: TextEncoder::load(engine, &folder)?,
+            texts: TextEncoders::load(engine, &folder)?,
             decoder: Decoder::load(engine, &folder)?,
+            encoder: Encoder::load(engine, &folder)?,
+            depth: DepthNet::load(engine, &folder)?,
+            safety: if source.safety { SafetyChecker::load(engine, &folder)? } else { None },
+            classifier: Classifier::load(engine, &folder)?,
             fixed_size: fixed_size(&unet, &folder)?,
             unet,
             folder,
         };
         loaded.own_size()?;
+        if loaded.folder.unet.extra == Extra::Inpaint && loaded.encoder.is_none() {
+            return Err(fault(&loaded.folder, "vae_encoder/model.onnx", "an inpainting model must have it".to_owned()));
+        }
         tracing::info!(model = source.name, family = loaded.folder.family.name(), "model loaded");
         Ok(loaded)
     }
@@ -50,9 +65,33 @@ impl Loaded {
         Err(fault(&self.folder, "diffused.json", reason))
     }
 
+    /// The shape of a picture's latents, [channels, height, width].
+    pub(super) fn latent_shape(&self, size: Size) -> [usize; 3] {
+        let side = |pixels: u32| (pixels / self.folder.vae.downscale) as usize;
+        [self.folder.channels, side(size.height()), side(size.width())]
+    }
+
+    /// How many pictures of that size are made together.
+    pub(super) fn at_once(&self, size: Size) -> u8 {
+        let [_, height, width] = self.latent_shape(size);
+        u8::try_from(self.unet.pictures_at_once(height * width)).unwrap_or(u8::MAX)
+    }
+
+    /// What it can start from. Inpainting models encode a picture even where nothing is masked.
+    fn modes(&self) -> Vec<Mode> {
+        let (extra, encodes) = (self.folder.unet.extra, self.encoder.is_some());
+        let all = [
+            (Mode::Text, extra == Extra::None || extra == Extra::Inpaint && encodes),
+            (Mode::Image, encodes),
+            (Mode::Inpaint, encodes),
+            (Mode::Depth, extra == Extra::Depth),
+        ];
+        all.into_iter().filter_map(|(mode, able)| able.then_some(mode)).collect()
+    }
+
     pub(super) fn facts(&self) -> ModelFacts {
         let defaults = &self.folder.defaults;
-        let tokenizer = Arc::clone(&self.tokenizer);
+        let tokenizer = Arc::clone(self.texts.tokenizer());
         ModelFacts {
             name: self.name.clone(),
             family: self.folder.family.name(),
@@ -64,7 +103,12 @@ impl Loaded {
             guidance_scale: defaults.guidance_scale,
             guidance: defaults.guidance.name(),
             sampler: defaults.sampler,
-            tokens: self.tokenizer.room(),
+            scheduler: self.folder.scheduler.clone(),
+            modes: self.modes(),
+            encodes_at_random: self.encoder.as_ref().is_some_and(Encoder::samples_itself),
+            estimates_depth: self.depth.is_some(),
+            labels: self.classifier.as_ref().map_or_else(Vec::new, |classifier| classifier.labels().to_vec()),
+            tokens: self.texts.tokenizer().room(),
             count_tokens: Arc::new(move |text| tokenizer.count(text)),
         }
     }

@@ -1,13 +1,20 @@
 //! A recipe to pictures, by composing the floors below.
 //!
 //! ```text
-//! prompt, negative prompt -> token ids -> embeddings          once a recipe
-//! seed + k -> noise -> sampler(U-Net with the embeddings) -> latents -> decoder -> picture k
+//! prompt, negative prompt -> token ids -> embeddings                                  once a recipe
+//! init image, mask, depth map -> Canvas (at size) -> Ground (encoded)                 once a recipe
+//! seed + k -> noise -> Start -> sampler(U-Net with all of it) -> latents              a batch of pictures
+//! latents -> decoder -> safety checker -> pasted into the init image -> picture k     one by one
 //! ```
 
+mod run;
+
+mod canvas;
+mod fault;
 mod loaded;
 mod observed;
-mod run;
+mod plan;
+mod start;
 mod trace;
 
 #[cfg(test)]
@@ -33,6 +40,8 @@ pub struct Source {
     pub name: String,
     /// Its folder.
     pub folder: PathBuf,
+    /// Whether its safety checker is to look at the pictures, if it has one.
+    pub safety: bool,
 }
 
 impl Pipeline {

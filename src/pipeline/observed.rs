@@ -1,6 +1,6 @@
 //! A model that is watched while a sampler calls it: stop, progress, trace. The mathematics knows nothing of it.
 
-use ndarray::arr0;
+use ndarray::{Axis, arr0};
 
 use super::trace::Trace;
 use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
@@ -12,7 +12,7 @@ pub(super) struct Observed<'a, P> {
     inner: P,
     watch: &'a dyn Watch,
     trace: &'a mut Trace,
-    /// Index of the picture.
+    /// Index of the first picture.
     k: usize,
     /// Calls so far; a sampler may make several a step.
     calls: usize,
@@ -30,14 +30,16 @@ impl<'a, P: Predict> Observed<'a, P> {
         self.watch.progress(Progress { stage: Stage::Denoise, step: input.step, steps: input.steps, k: self.k });
         if self.trace.is_on() {
             self.keep("input", input.latents);
-            let timestep = arr0(input.timestep as f32).into_dyn();
-            self.trace.keep(&format!("{}.call.{:03}.timestep", self.k, self.calls), timestep.view());
+            for k in self.k..self.k + input.latents.len_of(Axis(0)) {
+                let timestep = arr0(input.timestep as f32).into_dyn();
+                self.trace.keep(&format!("{k}.call.{:03}.timestep", self.calls), timestep.view());
+            }
         }
         Ok(())
     }
 
     fn keep(&mut self, what: &str, latents: &Latents) {
-        self.trace.keep(&format!("{}.call.{:03}.{what}", self.k, self.calls), latents.view().into_dyn());
+        self.trace.keep_each(self.k, &format!("call.{:03}.{what}", self.calls), latents);
     }
 }
 

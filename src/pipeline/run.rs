@@ -2,28 +2,45 @@
 
 use ndarray::{Axis, Slice};
 
+use super::canvas::Canvas;
+use super::fault::{failure, halted, internal};
 use super::loaded::Loaded;
 use super::observed::Observed;
+use super::plan::plan;
+use super::start::Ground;
 use super::trace::Trace;
-use crate::diffusion::{self, Guidance, Halt, Latents, Noise, Options, Plan, Start};
+use crate::diffusion::{self, Latents, Noise, Plan, Steering};
 use crate::job::{Code, Failure, Made, Progress, Recipe, Stage, Watch};
-use crate::model::{Embeddings, Guided, PassError, Prompted};
+use crate::model::{Conditioning, Labelled, PassError, Prompted};
 use crate::picture::Picture;
 
-/// Makes the pictures of `recipe`, one after another.
+/// Makes the pictures of `recipe`, as many at once as the model's memory allows.
 pub(super) fn pictures(
     model: &Loaded,
     recipe: &Recipe,
     watch: &dyn Watch,
     trace: &mut Trace,
 ) -> Result<Vec<Made>, Failure> {
-    let run = Run { model, recipe, watch };
+    let run = Run::new(model, recipe, watch)?;
     let texts = run.texts(trace)?;
-    let picture = |k| {
-        let latents = run.latents(&texts, k, trace)?;
-        Ok(Made { picture: run.decoded(&latents, k)?, seed: recipe.seed.plus(k) })
-    };
-    (0..recipe.count.get()).map(picture).collect()
+    if recipe.canvas.init.is_some() {
+        run.begin(Stage::Encode, 0, 0)?;
+    }
+    let canvas = Canvas::new(model, recipe, watch)?;
+    let ground = Ground::new(model, recipe, &canvas, watch)?;
+    let mut made = Vec::new();
+    let mut most = model.at_once(recipe.size);
+    while made.len() < usize::from(recipe.count.get()) {
+        let first = made.len() as u8;
+        let some = (recipe.count.get() - first).min(most);
+        match run.batch(&texts, &ground, first, some, trace) {
+            Ok(latents) => made.extend(run.finished(&latents, &canvas, first, trace)?),
+            // What does not fit the memory together may fit one by one.
+            Err(failure) if failure.code == Code::OutOfMemory && some > 1 => most = some / 2,
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(made)
 }
 
 /// A recipe that is being made.
@@ -31,64 +48,111 @@ struct Run<'a> {
     model: &'a Loaded,
     recipe: &'a Recipe,
     watch: &'a dyn Watch,
+    plan: Plan,
+    /// Steps of the sampler, those of extra reverse work included.
+    steps: usize,
 }
 
-/// Embeddings of the prompt and the negative prompt, each [1, tokens, width].
+/// What the prompt and the negative prompt mean to the model.
 struct Texts {
-    conditional: Embeddings,
-    unconditional: Embeddings,
+    conditional: Conditioning,
+    /// Absent where guidance never looks at it.
+    unconditional: Option<Conditioning>,
 }
 
-impl Run<'_> {
-    fn texts(&self, trace: &mut Trace) -> Result<Texts, Failure> {
-        self.begin(Stage::Text, 0, 0)?;
-        let ids = [&self.recipe.prompt, &self.recipe.negative_prompt].map(|text| self.model.tokenizer.encode(text));
-        let both = self.model.text_encoder.encode(&ids, self.watch).map_err(failure)?;
-        let [conditional, unconditional] =
-            [0, 1].map(|text| both.slice_axis(Axis(0), Slice::from(text..text + 1)).to_owned());
-        trace.keep_ids("tokens.conditional", &ids[0]);
-        trace.keep_ids("tokens.unconditional", &ids[1]);
-        trace.keep("embeddings.conditional", conditional.view().into_dyn());
-        trace.keep("embeddings.unconditional", unconditional.view().into_dyn());
-        Ok(Texts { conditional, unconditional })
+impl<'a> Run<'a> {
+    fn new(model: &'a Loaded, recipe: &'a Recipe, watch: &'a dyn Watch) -> Result<Self, Failure> {
+        let plan = plan(model, recipe);
+        let strength = recipe.canvas.init.as_ref().map_or(1.0, |init| init.strength.get());
+        let steps = plan.total_steps(&model.folder.scheduler, strength).map_err(internal)?;
+        Ok(Self { model, recipe, watch, plan, steps })
     }
 
-    /// The final latents of picture k, [1, channels, height, width].
-    fn latents(&self, texts: &Texts, k: u8, trace: &mut Trace) -> Result<Latents, Failure> {
-        let (plan, shape) = (self.plan(), self.latent_shape());
-        let mut noise = Noise::new(&[self.recipe.seed.plus(k).get()]);
-        let first = noise.draw(shape);
-        trace.keep(&format!("{k}.noise"), first.view().into_dyn());
-        let Texts { conditional, unconditional } = texts;
-        let prompted = Prompted { unet: &self.model.unet, conditional, unconditional, watch: self.watch };
-        let mut predict = Observed::new(prompted, self.watch, usize::from(k), trace);
-        let scheduler = &self.model.folder.scheduler;
-        let start = Start { noise: &first, init: None };
-        let latents = diffusion::sample(&mut predict, scheduler, &plan, start, None, &mut noise).map_err(halted)?;
-        trace.keep(&format!("{k}.latents"), latents.view().into_dyn());
+    fn texts(&self, trace: &mut Trace) -> Result<Texts, Failure> {
+        self.begin(Stage::Text, 0, 0)?;
+        let (encoders, recipe) = (&self.model.texts, self.recipe);
+        let conditional = encoders.encode(&recipe.prompt, self.watch).map_err(failure)?;
+        trace.keep_text("conditional", &conditional);
+        let unconditional = match self.plan.guidance.is_none() {
+            true => None,
+            false => Some(encoders.encode_negative(&recipe.negative_prompt, self.watch).map_err(failure)?),
+        };
+        if let Some(text) = &unconditional {
+            trace.keep_text("unconditional", text);
+        }
+        let unconditional = unconditional.map(|text| text.conditioning);
+        Ok(Texts { conditional: conditional.conditioning, unconditional })
+    }
+
+    /// The final latents of `some` pictures from `first` on.
+    fn batch(
+        &self,
+        texts: &Texts,
+        ground: &Ground,
+        first: u8,
+        some: u8,
+        trace: &mut Trace,
+    ) -> Result<Latents, Failure> {
+        let (model, recipe) = (self.model, self.recipe);
+        let mut noise = self.noise(first, some);
+        let drawn = ground.drawn(&mut noise)?;
+        drawn.traced().for_each(|(name, latents)| trace.keep_each(usize::from(first), name, latents));
+        let prompted = Prompted {
+            unet: &model.unet,
+            conditional: vec![&texts.conditional],
+            unconditional: texts.unconditional.as_ref().unwrap_or(&texts.conditional),
+            extra: drawn.extra.as_ref(),
+            scale: recipe.guidance.scale.get() as f32,
+            watch: self.watch,
+        };
+        let mut predict = Observed::new(prompted, self.watch, usize::from(first), trace);
+        let mut classifier = self.classifier()?;
+        let steering = classifier.as_mut().map(|(steer, scale)| Steering { steer, scale: *scale });
+        let scheduler = &model.folder.scheduler;
+        let latents = diffusion::sample(&mut predict, scheduler, &self.plan, drawn.start(), steering, &mut noise);
+        let latents = latents.map_err(halted)?;
+        trace.keep_each(usize::from(first), "latents", &latents);
         Ok(latents)
     }
 
-    fn plan(&self) -> Plan {
-        let recipe = self.recipe;
-        let guidance = match self.model.folder.defaults.guidance {
-            Guided::Cfg => Guidance::of_scale(recipe.guidance_scale.get()),
-            Guided::None => Guidance::none(),
-        };
-        let options = Options { eta: recipe.eta.map(|eta| eta.get()), ..Options::default() };
-        Plan { options, ..Plan::new(recipe.sampler, recipe.schedule, usize::from(recipe.steps.get()), guidance) }
+    /// The random streams of `some` pictures from `first` on.
+    fn noise(&self, first: u8, some: u8) -> Noise {
+        let (seed, wish) = (self.recipe.seed, &self.recipe.noise);
+        let pictures = first..first + some;
+        match wish.variation {
+            None => Noise::from_source(wish.source, &pictures.map(|k| seed.plus(k).get()).collect::<Vec<_>>()),
+            Some(variation) => {
+                let pair = |k| (seed.plus(k).get(), variation.seed.plus(k).get());
+                Noise::varied(wish.source, &pictures.map(pair).collect::<Vec<_>>(), variation.strength.get() as f32)
+            }
+        }
     }
 
-    /// The shape of a picture's latents, [channels, height, width].
-    fn latent_shape(&self) -> [usize; 3] {
-        let (folder, size) = (&self.model.folder, self.recipe.size);
-        let side = |pixels: u32| (pixels / folder.vae.downscale) as usize;
-        [folder.channels, side(size.height()), side(size.width())]
+    /// The classifier that the recipe asks for, aimed at its label, and how much it counts.
+    fn classifier(&self) -> Result<Option<(Labelled<'_>, f32)>, Failure> {
+        let Some(wish) = &self.recipe.guidance.classifier else { return Ok(None) };
+        let known = self.model.classifier.as_ref().and_then(|it| Some((it, it.find(&wish.label)?)));
+        let (classifier, label) = known.ok_or_else(|| internal("the classifier of the job is not loaded any more"))?;
+        Ok(Some((Labelled { classifier, label, watch: self.watch }, wish.scale.get() as f32)))
     }
 
-    fn decoded(&self, latents: &Latents, k: u8) -> Result<Picture, Failure> {
-        self.begin(Stage::Decode, usize::from(self.recipe.steps.get()), k)?;
+    /// Decodes pictures one by one, so that only one needs memory, and looks whether they may be shown.
+    fn finished(&self, latents: &Latents, canvas: &Canvas, first: u8, trace: &mut Trace) -> Result<Vec<Made>, Failure> {
+        let mut made = Vec::new();
+        for k in first..first + latents.len_of(Axis(0)) as u8 {
+            let one = usize::from(k - first);
+            let latents = latents.slice_axis(Axis(0), Slice::from(one..one + 1)).to_owned();
+            let decoded = self.decoded(&latents, k, trace)?;
+            self.checked(&decoded)?;
+            made.push(Made { picture: canvas.finished(decoded)?, seed: self.recipe.seed.plus(k) });
+        }
+        Ok(made)
+    }
+
+    fn decoded(&self, latents: &Latents, k: u8, trace: &mut Trace) -> Result<Picture, Failure> {
+        self.begin(Stage::Decode, self.steps, k)?;
         let planes = self.model.decoder.decode(latents, self.watch).map_err(failure)?;
+        trace.keep(&format!("{k}.planes"), planes.view().into_dyn());
         let (_, _, height, width) = planes.dim();
         let values: Vec<f32> = planes.into_iter().collect();
         // Neither side can be more than a request asks for, and that is far below 2^32.
@@ -96,28 +160,22 @@ impl Run<'_> {
             .map_err(|error| Failure::new(Code::Inference, format!("the decoder gave no picture: {error}")))
     }
 
+    /// Fails if the model's safety checker objects.
+    fn checked(&self, picture: &Picture) -> Result<(), Failure> {
+        let Some(checker) = &self.model.safety else { return Ok(()) };
+        let flags = checker.flags(std::slice::from_ref(picture), self.watch).map_err(failure)?;
+        if flags.contains(&true) {
+            return Err(Failure::new(Code::UnsafeContent, "the safety checker objected to the picture"));
+        }
+        Ok(())
+    }
+
     /// A new stage begins, unless the work is to stop.
     fn begin(&self, stage: Stage, step: usize, k: u8) -> Result<(), Failure> {
         if let Some(stop) = self.watch.stop() {
-            return Err(Failure::stopped(stop));
+            return Err(failure(PassError::Stopped(stop)));
         }
-        let steps = usize::from(self.recipe.steps.get());
-        self.watch.progress(Progress { stage, step, steps, k: usize::from(k) });
+        self.watch.progress(Progress { stage, step, steps: self.steps, k: usize::from(k) });
         Ok(())
-    }
-}
-
-fn halted(Halt(error): Halt) -> Failure {
-    match error.downcast::<PassError>() {
-        Ok(error) => failure(*error),
-        Err(error) => Failure::new(Code::Internal, error.to_string()),
-    }
-}
-
-fn failure(error: PassError) -> Failure {
-    match error {
-        PassError::Stopped(stop) => Failure::stopped(stop),
-        PassError::OutOfMemory(_) => Failure::new(Code::OutOfMemory, error.to_string()),
-        PassError::Failed(_) => Failure::new(Code::Inference, error.to_string()),
     }
 }

@@ -21,7 +21,7 @@ fn rules(pipeline: &Pipeline) -> Rules {
 }
 
 fn load(model: &Miniature) -> Result<Pipeline, LoadError> {
-    let source = Source { name: "mini".to_owned(), folder: model.path().to_owned() };
+    let source = Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety: true };
     Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source])
 }
 
@@ -30,7 +30,7 @@ fn recipe(pipeline: &Pipeline, fields: Value) -> Recipe {
     let mut all = json!({"prompt": "ab c", "steps": 4, "seed": 5});
     all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let Value::Object(all) = all else { unreachable!() };
-    Recipe::from_fields(all, Seed::from(0), &rules(pipeline)).unwrap()
+    Recipe::from_fields(all, Seed::from(0), &rules(pipeline)).unwrap().recipe
 }
 
 fn make(pipeline: &Pipeline, fields: Value) -> Vec<Made> {
@@ -95,17 +95,31 @@ fn a_model_without_guidance_makes_one_pass_a_step() {
 }
 
 #[test]
+fn what_the_safety_checker_flags_is_unsafe_content() {
+    let model = Miniature::new()
+        .with("safety_checker", "safety")
+        .text("feature_extractor/preprocessor_config.json", r#"{"image_mean": [-9, -9, -9]}"#);
+    let source = |safety| Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety };
+    let load =
+        |safety| Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source(safety)]);
+    let checked = load(true).unwrap();
+    let failure = checked.generate(&recipe(&checked, json!({})), &Notes::default()).unwrap_err();
+    assert_eq!(failure.code, Code::UnsafeContent);
+    let unchecked = load(false).unwrap();
+    assert_eq!(unchecked.generate(&recipe(&unchecked, json!({})), &Notes::default()).unwrap().len(), 1);
+}
+
+#[test]
 fn progress_tells_every_stage_and_step_of_every_picture() {
     let pipeline = load(&Miniature::new()).unwrap();
     let watch = Notes::default();
     pipeline.generate(&recipe(&pipeline, json!({"count": 2})), &watch).unwrap();
     let seen = watch.progress.into_inner().unwrap();
     let seen: Vec<_> = seen.iter().map(|one| (one.stage, one.k, one.step)).collect();
+    // Both pictures are small enough to be made together.
     let mut expected = vec![(Stage::Text, 0, 0)];
-    for k in 0..2 {
-        expected.extend((0..4).map(|step| (Stage::Denoise, k, step)));
-        expected.push((Stage::Decode, k, 4));
-    }
+    expected.extend((0..4).map(|step| (Stage::Denoise, 0, step)));
+    expected.extend([(Stage::Decode, 0, 4), (Stage::Decode, 1, 4)]);
     assert_eq!(seen, expected);
 }
 

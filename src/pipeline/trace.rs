@@ -2,19 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::ArrayViewD;
+use ndarray::{ArrayViewD, Axis};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
+
+use crate::diffusion::Latents;
+use crate::model::Encoded;
 
 /// The tensors of a run by name, or nothing at all.
 ///
 /// | name | shape | what |
 /// |---|---|---|
 /// | `tokens.conditional`, `tokens.unconditional` | `[tokens]` | ids, padding included |
-/// | `embeddings.conditional`, `embeddings.unconditional` | `[1, tokens, width]` | the text encoder's last hidden state |
+/// | `tokens_2.conditional`, `tokens_2.unconditional` | `[tokens]` | those of a second tokenizer |
+/// | `embeddings.conditional`, `embeddings.unconditional` | `[1, tokens, width]` | what the text encoders give |
+/// | `pooled.conditional`, `pooled.unconditional` | `[1, width]` | the whole text in one vector, where the U-Net takes it |
 /// | `K.noise` | `[1, channels, height, width]` | the noise that picture K starts from, standard deviation 1 |
+/// | `K.init` | latents | the init image, where the run does not start from noise alone |
+/// | `K.extra` | `[1, 1 or 5, height, width]` | what joins the latents of inpainting and depth models: mask and masked image, or depth |
 /// | `K.call.NNN.input`, `K.call.NNN.timestep` | latents, `[]` | what the U-Net is given the NNNth time |
-/// | `K.call.NNN.conditional`, `K.call.NNN.unconditional` | latents | what it gives |
+/// | `K.call.NNN.conditional`, `K.call.NNN.unconditional` | latents | what it gives; `conditional.1` and so on for further conditions |
 /// | `K.latents` | latents | what the decoder is given, before the scaling factor |
+/// | `K.planes` | `[1, 3, height, width]` | what the decoder gives, nominally from -1 to 1 |
 #[derive(Debug)]
 pub struct Trace(Option<BTreeMap<String, Kept>>);
 
@@ -46,7 +54,25 @@ impl Trace {
         kept.insert(name.to_owned(), Kept { dtype: Dtype::F32, shape: value.shape().to_vec(), bytes });
     }
 
-    pub(super) fn keep_ids(&mut self, name: &str, ids: &[u32]) {
+    /// The latents of several pictures, each under its own index from `first` on: `K.what`, [1, channels, height, width].
+    pub(super) fn keep_each(&mut self, first: usize, what: &str, latents: &Latents) {
+        for (k, one) in (first..).zip(latents.axis_chunks_iter(Axis(0), 1)) {
+            self.keep(&format!("{k}.{what}"), one.into_dyn());
+        }
+    }
+
+    /// What a text became; `name` is `conditional` or `unconditional`.
+    pub(super) fn keep_text(&mut self, name: &str, text: &Encoded) {
+        for (place, ids) in ["tokens", "tokens_2"].iter().zip(&text.tokens) {
+            self.keep_ids(&format!("{place}.{name}"), ids);
+        }
+        self.keep(&format!("embeddings.{name}"), text.conditioning.context.view().into_dyn());
+        if let Some(pooled) = &text.conditioning.pooled {
+            self.keep(&format!("pooled.{name}"), pooled.view().into_dyn());
+        }
+    }
+
+    fn keep_ids(&mut self, name: &str, ids: &[u32]) {
         let Some(kept) = &mut self.0 else { return };
         let bytes = ids.iter().flat_map(|id| i64::from(*id).to_le_bytes()).collect();
         kept.insert(name.to_owned(), Kept { dtype: Dtype::I64, shape: vec![ids.len()], bytes });

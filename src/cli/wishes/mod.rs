@@ -1,9 +1,15 @@
 //! The flags that say what to make; they carry the request's field names, so that `generate` and `send` mean the same.
 
+mod canvas;
+mod control;
+
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use self::canvas::Canvas;
+use self::control::Control;
+use super::CliError;
 use crate::picture::Format;
 
 /// What to make, beside the prompt.
@@ -18,9 +24,6 @@ pub(super) struct Wishes {
     /// Seed of the first picture; -1 draws one
     #[arg(long, allow_negative_numbers = true)]
     seed: Option<i64>,
-    /// Whose random numbers: cpu
-    #[arg(long, value_name = "NAME")]
-    seed_source: Option<String>,
     /// Denoising steps, 1 to 150
     #[arg(long)]
     steps: Option<i64>,
@@ -30,9 +33,6 @@ pub(super) struct Wishes {
     /// Spacing of the noise levels
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// Share of fresh noise in a step, 0 to 1
-    #[arg(long)]
-    eta: Option<f64>,
     /// How much the prompt counts, 0 to 30
     #[arg(long)]
     guidance_scale: Option<f64>,
@@ -45,6 +45,10 @@ pub(super) struct Wishes {
     /// Number of pictures, 1 to 16
     #[arg(long)]
     count: Option<i64>,
+    #[command(flatten)]
+    canvas: Canvas,
+    #[command(flatten)]
+    control: Control,
     /// File format [default: what the file's name says, else png]
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
@@ -53,25 +57,28 @@ pub(super) struct Wishes {
     metadata: bool,
 }
 
+/// Fields of a request that were given.
+type Given = Vec<(&'static str, Option<Value>)>;
+
 impl Wishes {
-    /// As fields of a request; what is not given is left out.
-    pub(super) fn fields(&self, prompt: &str) -> Map<String, Value> {
-        let given = [
+    /// As fields of a request; what is not given is left out. Reads the pictures that are named.
+    pub(super) fn fields(&self, prompt: &str) -> Result<Map<String, Value>, CliError> {
+        let mut given: Given = vec![
             ("prompt", Some(json!(prompt))),
             ("negative_prompt", self.negative_prompt.as_ref().map(|value| json!(value))),
             ("prompt_syntax", self.prompt_syntax.as_ref().map(|value| json!(value))),
             ("seed", self.seed.map(|value| json!(value))),
-            ("seed_source", self.seed_source.as_ref().map(|value| json!(value))),
             ("steps", self.steps.map(|value| json!(value))),
             ("sampler", self.sampler.as_ref().map(|value| json!(value))),
             ("schedule", self.schedule.as_ref().map(|value| json!(value))),
-            ("eta", self.eta.map(|value| json!(value))),
             ("guidance_scale", self.guidance_scale.map(|value| json!(value))),
             ("width", self.width.map(|value| json!(value))),
             ("height", self.height.map(|value| json!(value))),
             ("count", self.count.map(|value| json!(value))),
         ];
-        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        given.extend(self.canvas.given()?);
+        given.extend(self.control.given());
+        Ok(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
     }
 
     /// As the request's `output`: the format that was asked for, else the one that the file's name stands for.
