@@ -81,6 +81,12 @@ fn send_brings_the_picture_through_a_broker_with_a_password() {
     let rejected = ask(&["--username", "jet", "--password-file", secret, "--steps", "400"]);
     assert_eq!(rejected.status.code(), Some(65));
     assert!(complaint(&rejected).contains("steps must be between 1 and 150, got 400"));
+    // Too large for the node, and for its share of the broker's packets: said at once, not after the timeout.
+    let large = folder.path().join("large.png");
+    std::fs::write(&large, vec![7; 900_000]).unwrap();
+    let rejected = ask(&["--username", "jet", "--password-file", secret, "--init-image", large.to_str().unwrap()]);
+    assert_eq!(rejected.status.code(), Some(65));
+    assert!(complaint(&rejected).contains("a request must be at most 1000000 bytes"), "{}", complaint(&rejected));
     assert_eq!(ask(&[]).status.code(), Some(77));
     drop(service);
     let output = ask(&["--username", "jet", "--password-file", secret, "--timeout", "2"]);

@@ -83,7 +83,7 @@ fn a_value_that_cannot_be_served_is_a_fault_of_usage() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cases: [(&[&str], &str); 6] = [
         (&["--guidance-scale", "31"], "guidance_scale must be between 0 and 30, got 31"),
-        (&["--sampler", "plms"], "there is no sampler"),
+        (&["--sampler", "dpm_fast"], "there is no sampler"),
         (&["--width", "60"], "width must be a multiple of 8"),
         (&["--format", "tiff"], "output.format must be png or jpeg"),
         (&["--accelerator", "npu"], "accelerator must be cpu, cuda or tensorrt, got npu"),

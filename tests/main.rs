@@ -9,6 +9,7 @@
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
 //! | `picture` | the bundled model, end to end: what is in the picture |
+//! | `modes` | image-to-image, inpainting, classifier guidance, variations: what must hold whatever the reference does |
 //! | `golden` | agreement with the reference implementation |
 //! | `support` | mosquitto, an independent listener, the fake generator |
 
@@ -25,5 +26,6 @@ mod contract;
 mod durability;
 mod generate;
 mod golden;
+mod modes;
 mod picture;
 mod service;

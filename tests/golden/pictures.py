@@ -5,7 +5,8 @@ Run: OMP_NUM_THREADS=1 python tests/golden/pictures.py toy        -> tests/golde
 Needs torch, diffusers, transformers and onnx; last run with torch 2.15.0, diffusers 0.35.2, transformers 4.57.6.
 
 The torch weights are read back from the folder's own graphs. `cases.json` lists the requests in the words of the contract; for
-each there are the picture as PNG and a safetensors file with the token ids, the starting noise and the final latents.
+each there are the picture as PNG and a safetensors file with the token ids, the starting noise and the final latents, by the names
+that they have in a trace of `diffused generate`.
 `graphs.sha256` tells from which graphs they were made.
 Guidance 0 means here that the prompt is ignored, so the reference runs with the negative prompt in its place and no guidance.
 """
@@ -107,11 +108,13 @@ def make(folder, parts, case, target):
     pipe = pipeline(folder, parts, case)
     shape = (1, pipe.unet.config.in_channels, case["height"] // 8, case["width"] // 8)
     tensors = {
-        "input_ids": tokens(pipe, case["prompt"]),
-        "negative_input_ids": tokens(pipe, case["negative_prompt"]),
-        "noise": torch.randn(shape, generator=torch.Generator("cpu").manual_seed(case["seed"])),
-        "latents": run(pipe, case, "latent"),
+        "tokens.conditional": tokens(pipe, case["prompt"])[0],
+        "tokens.unconditional": tokens(pipe, case["negative_prompt"])[0],
+        "0.noise": torch.randn(shape, generator=torch.Generator("cpu").manual_seed(case["seed"])),
+        "0.latents": run(pipe, case, "latent"),
     }
+    if case["guidance_scale"] == 1:  # there is no pass with the negative prompt
+        del tensors["tokens.unconditional"]
     file = target / f"{case['name']}.safetensors"
     save_file({name: value.contiguous() for name, value in tensors.items()}, file)
     file.chmod(0o644)

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 
 use diffused::app::{AppError, Appliance, rules};
 use diffused::config::Config;
-use diffused::diffusion::sampler;
-use diffused::job::ModelFacts;
+use diffused::diffusion::{SchedulerConfig, sampler};
 use diffused::job::units::{GuidanceScale, Size, Steps};
+use diffused::job::{Mode, ModelFacts};
 use tempfile::TempDir;
 
 use super::broker::Mosquitto;
@@ -88,6 +88,11 @@ fn facts() -> ModelFacts {
         guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
         guidance: "cfg",
         sampler: sampler::find("ddim").unwrap(),
+        scheduler: SchedulerConfig::parse("{}").unwrap(),
+        modes: vec![Mode::Text, Mode::Image, Mode::Inpaint],
+        encodes_at_random: false,
+        estimates_depth: false,
+        labels: vec!["red".to_owned(), "blue".to_owned()],
         tokens: 75,
         count_tokens: Arc::new(|text| text.split_whitespace().count()),
     }

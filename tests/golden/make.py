@@ -1,0 +1,29 @@
+"""Makes toy pipelines of every family and, with diffusers, what they answer to the requests in `making/requests.py`.
+
+Run: OMP_NUM_THREADS=1 python tests/golden/make.py folders [FAMILY...]    the model folders; some minutes of training each
+     OMP_NUM_THREADS=1 python tests/golden/make.py cases [FAMILY...]      the references, from the folders as they are
+     OMP_NUM_THREADS=1 python tests/golden/make.py check [FAMILY...]      whether graphs and torch agree, and what matters
+Needs torch, diffusers, transformers, optimum-onnx, onnxruntime, open_clip and scipy; last run with torch 2.15.0,
+diffusers 0.35.2, transformers 4.57.6, optimum-onnx 0.1.0, onnxruntime 1.31.1.
+
+`toy.py` comes first, and sd1 before what shares its parts: without names, all families are made in the right order. New folders
+want new references, and the folder sd1-safety is made from the pictures of sd1.
+"""
+
+import sys
+
+from making import checks, folders, inputs, results
+
+
+def main():
+    task, *names = sys.argv[1:]
+    make = {"folders": folders.make, "cases": results.make, "check": checks.make}[task]
+    if task == "cases":
+        inputs.make()
+    for name in names or folders.MAKERS:
+        print(name, flush=True)
+        make(name)
+
+
+if __name__ == "__main__":
+    main()
