@@ -1,0 +1,102 @@
+"""Draws the contact sheets of the documentation with the built program and the bundled model.
+
+Run: cargo build --release && python docs/sheets.py        (a minute; needs Pillow)
+Nothing is chosen by hand: every sheet has one seed.
+"""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = pathlib.Path(__file__).parent.parent
+PROGRAM = ROOT / "target" / "release" / "diffused"
+TARGET = pathlib.Path(__file__).parent / "pictures"
+PROMPT = "a red circle on a blue background"
+
+
+def generate(folder, prompt, **flags):
+    """One picture; flags have the request's names."""
+    file = folder / "picture.png"
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    subprocess.run([PROGRAM, "generate", prompt, "-o", file, *words], check=True, cwd=ROOT)
+    return Image.open(file).convert("RGB")
+
+
+def sheet(name, pictures, columns):
+    """Pictures are enlarged twice without smoothing, so that every pixel shows."""
+    cell = (140, 158)
+    rows = -(-len(pictures) // columns)
+    whole = Image.new("RGB", (columns * cell[0], rows * cell[1]), (255, 255, 255))
+    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(size=12)
+    for index, (caption, picture) in enumerate(pictures):
+        left, top = index % columns * cell[0], index // columns * cell[1]
+        whole.paste(picture.resize((128, 128), Image.NEAREST), (left + 6, top + 6))
+        pen.text((left + cell[0] / 2, top + 137), caption, (0, 0, 0), font, "ma")
+    TARGET.mkdir(exist_ok=True)
+    whole.save(TARGET / f"{name}.png", optimize=True)
+
+
+def image_to_image(folder):
+    init = folder / "init.png"
+    generate(folder, PROMPT, seed=3).save(init)
+    pictures = [("init image", Image.open(init).convert("RGB"))]
+    for strength in (0, 0.1, 0.2, 0.5, 1):
+        made = generate(folder, "a yellow star on a purple background", seed=5, init_image=init, strength=strength)
+        pictures.append((f"strength {strength}", made))
+    sheet("image-to-image", pictures, 6)
+
+
+def inpainting(folder):
+    init, hole = folder / "init.png", folder / "hole.png"
+    generate(folder, "a red circle left of a blue square on a white background", seed=3).save(init)
+    mask = Image.new("L", (64, 64), 0)
+    ImageDraw.Draw(mask).rectangle((32, 8, 63, 55), fill=255)
+    mask.save(hole)
+    prompt = "a red circle left of a green star on a white background"
+    pictures = [("init image", Image.open(init).convert("RGB")), ("mask", mask.convert("RGB"))]
+    for caption, flags in [
+        ("strength 1", {"strength": 1}),
+        ("strength 0.8", {"strength": 0.8}),
+        ("feather 3", {"strength": 1, "mask_feather": 3}),
+        ("resample 5,4", {"strength": 1, "resample": "5,4"}),
+    ]:
+        pictures.append((caption, generate(folder, prompt, seed=5, init_image=init, mask=hole, **flags)))
+    sheet("inpainting", pictures, 6)
+
+
+def guidance(folder):
+    scales = (0, 1, 3, 7, 15)
+    pictures = [(f"guidance {scale}", generate(folder, PROMPT, seed=3, guidance_scale=scale)) for scale in scales]
+    sheet("guidance", pictures, 5)
+
+
+def samplers(folder):
+    names = [
+        "ddim", "ddpm", "pndm", "lms", "euler", "euler_ancestral", "heun", "dpm2", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "deis"
+    ]
+    prompt = "a yellow star above a red heart on a black background"
+    pictures = [(name, generate(folder, prompt, seed=3, steps=20, sampler=name)) for name in names]
+    sheet("samplers", pictures, 6)
+
+
+def classifier(folder):
+    labels = json.loads((ROOT / "models/shapes/classifier/config.json").read_text())["id2label"].values()
+    pictures = [("no classifier", generate(folder, "a", seed=3, guidance_scale=0))]
+    for label in list(labels)[:11]:
+        made = generate(folder, "a", seed=3, guidance_scale=0, classifier=f"{label}=10")
+        pictures.append((label, made))
+    sheet("classifier", pictures, 6)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        for draw in (image_to_image, inpainting, guidance, samplers, classifier):
+            draw(pathlib.Path(folder))
+            print(draw.__name__, flush=True)
+
+
+if __name__ == "__main__":
+    main()
