@@ -11,16 +11,19 @@ use super::{
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schedulers.json"));
 
 /// Largest difference allowed, relative to the largest value: some tens of float32 roundings over a whole run.
-const TOLERANCE: f32 = 1e-5;
+pub(super) const TOLERANCE: f32 = 1e-5;
 
 /// Timesteps are float32 in diffusers, and those of Karras levels come from float32 logarithms.
-const TIMESTEP_TOLERANCE: f64 = 2e-3;
+pub(super) const TIMESTEP_TOLERANCE: f64 = 2e-3;
+
+/// The keys of a configuration.
+pub(super) type Keys = serde_json::Map<String, serde_json::Value>;
 
 #[derive(serde::Deserialize)]
 struct Golden {
     seed: u64,
     shape: [usize; 4],
-    config: serde_json::Map<String, serde_json::Value>,
+    config: Keys,
     cases: Vec<Case>,
 }
 
@@ -34,7 +37,7 @@ struct Case {
     guidance: Option<f32>,
     s_churn: Option<f32>,
     /// What differs from the configuration that all share.
-    config: serde_json::Map<String, serde_json::Value>,
+    config: Keys,
     timesteps: Vec<f64>,
     latents: Vec<f32>,
 }
@@ -49,11 +52,16 @@ impl Case {
     }
 
     fn config(&self, golden: &Golden) -> SchedulerConfig {
-        let mut config = golden.config.clone();
-        config.extend(self.config.clone());
-        let text = serde_json::Value::Object(config).to_string();
-        SchedulerConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"))
+        config(&golden.config, &self.config)
     }
+}
+
+/// What all configurations share, with what differs in one.
+pub(super) fn config(shared: &Keys, own: &Keys) -> SchedulerConfig {
+    let mut config = shared.clone();
+    config.extend(own.clone());
+    let text = serde_json::Value::Object(config).to_string();
+    SchedulerConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 /// A mistake that a program like this one might make.

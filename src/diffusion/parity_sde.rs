@@ -1,24 +1,18 @@
 //! Whole runs of the stochastic samplers and of all schedules, against diffusers and against k-diffusion's formulas.
 
-use super::parity::difference;
+use super::parity::{Keys, TIMESTEP_TOLERANCE, TOLERANCE, config, difference};
 use super::sampler::{self, Options};
 use super::{Guidance, Halt, Input, Latents, Noise, Pass, Plan, Predict, Schedule, SchedulerConfig, Start, sample};
 
 /// Made by `tests/golden/schedulers_sde.py`.
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/schedulers_sde.json"));
 
-/// Largest difference allowed, relative to the largest value: some tens of float32 roundings over a whole run.
-const TOLERANCE: f32 = 1e-5;
-
-/// The timesteps of levels in between come from float32 logarithms.
-const TIMESTEP_TOLERANCE: f64 = 2e-3;
-
 #[derive(serde::Deserialize)]
 struct Golden {
     seed: u64,
     shape: [usize; 4],
     /// What all configurations share.
-    config: serde_json::Map<String, serde_json::Value>,
+    config: Keys,
     cases: Vec<Case>,
 }
 
@@ -30,7 +24,7 @@ struct Case {
     schedule: String,
     steps: usize,
     options: Asked,
-    config: serde_json::Map<String, serde_json::Value>,
+    config: Keys,
     timesteps: Vec<f64>,
     latents: Vec<f32>,
 }
@@ -50,10 +44,7 @@ impl Case {
     }
 
     fn config(&self, golden: &Golden) -> SchedulerConfig {
-        let mut config = golden.config.clone();
-        config.extend(self.config.clone());
-        let text = serde_json::Value::Object(config).to_string();
-        SchedulerConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"))
+        config(&golden.config, &self.config)
     }
 
     /// Whether noise is drawn between the steps.

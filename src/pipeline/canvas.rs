@@ -46,7 +46,11 @@ impl Canvas {
             Some(job::Depth::Estimate) => Some(canvas.estimated(model, watch)?),
             Some(job::Depth::Given(photo)) => {
                 let map = photo.shown().fitted(size.width(), size.height(), recipe.canvas.fit);
-                Some(Map::clone(&*region.map_or(Ok(map.clone()), |region| map.cropped(region)).map_err(internal)?))
+                let part = match region {
+                    Some(region) => map.cropped(region).map_err(internal)?,
+                    None => map,
+                };
+                Some(Map::clone(&part))
             }
         };
         Ok(canvas)

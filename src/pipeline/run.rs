@@ -63,8 +63,7 @@ struct Texts {
 impl<'a> Run<'a> {
     fn new(model: &'a Loaded, recipe: &'a Recipe, watch: &'a dyn Watch) -> Result<Self, Failure> {
         let plan = plan(model, recipe);
-        let strength = recipe.canvas.init.as_ref().map_or(1.0, |init| init.strength.get());
-        let steps = plan.total_steps(&model.folder.scheduler, strength).map_err(internal)?;
+        let steps = plan.total_steps(&model.folder.scheduler, recipe.canvas.strength()).map_err(internal)?;
         Ok(Self { model, recipe, watch, plan, steps })
     }
 

@@ -46,7 +46,7 @@ impl Ground {
         let sides = (shape[1], shape[2]);
         let encoded = |planes: Planes| encoded(model, &planes, shape, watch);
         let mask = canvas.latent_mask(sides)?;
-        let strength = recipe.canvas.init.as_ref().map_or(1.0, |init| init.strength.get());
+        let strength = recipe.canvas.strength();
         // From nothing but noise only what stays under a mask needs the init image.
         let wanted = strength < 1.0 || (mask.is_some() && !inpainting);
         let init = canvas.planes()?.filter(|_| wanted).map(encoded).transpose()?;

@@ -1,7 +1,7 @@
 //! Denoising diffusion probabilistic models.
 
 use super::Options;
-use super::step::{fresh_noise, keeping};
+use super::step::{fresh_noise, keeping, kept_noise};
 use crate::diffusion::latents::combine;
 use crate::diffusion::{Denoise, Halt, Latents, Levels, Noise};
 
@@ -26,8 +26,7 @@ pub(super) fn ddpm(
             false => reverse,
         };
         // The mean is the same for every variance.
-        let kept = (next.sigma().powi(2) - reverse.powi(2)).max(0.0).sqrt();
-        latents = keeping(kept, &clean, latents, now, next);
+        latents = keeping(kept_noise(next, reverse), &clean, latents, now, next);
         if fresh > 0.0 {
             let drawn = noise.draw_like(&latents);
             latents = combine(1.0, latents, f64::from(options.s_noise) * fresh, &drawn);

@@ -59,6 +59,11 @@ impl Canvas {
         Ok(Self { init, fit, depth })
     }
 
+    /// Denoising strength: 1, nothing but noise, without an init image.
+    pub fn strength(&self) -> f64 {
+        self.init.as_ref().map_or(1.0, |init| init.strength.get())
+    }
+
     pub(super) fn to_fields(&self) -> Vec<(&'static str, Value)> {
         let mut fields = self.init.as_ref().map_or_else(Vec::new, Init::to_fields);
         if self.init.is_some() || self.depth.is_some() {
