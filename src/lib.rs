@@ -25,8 +25,10 @@
 //! | 4 | [`pipeline`] | a recipe to pictures, by composing the floors below |
 //! | 3 | [`model`] | exported graphs at work; the only user of `ort` |
 //! | 2 | [`job`] | the vocabulary: units, request, rules, outcome and the one seam, `Generate` and `Watch` |
+//! | 1 | [`prompt`] | the prompt language: text to weighted spans, edits, conditions and adapter references |
 //! | 1 | [`diffusion`] | mathematics: noise, schedules, denoiser, samplers; knows only `ndarray` |
 //! | 1 | [`onnx`] | graphs as data: what an ONNX file says of itself; knows no `ort` |
+//! | 1 | [`weights`] | files of weights as data: safetensors, `.pt`, and what adapter files mean |
 //! | 1 | [`picture`] | RGB pictures and their encoders |
 //!
 //! # Invariants
@@ -59,3 +61,5 @@ pub mod job;
 pub mod diffusion;
 pub mod onnx;
 pub mod picture;
+pub mod prompt;
+pub mod weights;
