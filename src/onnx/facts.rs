@@ -1,33 +1,18 @@
-//! What can be learnt of a graph from its file.
+//! What a graph tells of the model that it is.
 
-use prost::Message;
+use super::Skeleton;
+use super::messages::{Dimension, Size};
+use super::skeleton::{Node, Port};
 
-use super::messages::{self, Size, ValueInfo};
-
-/// The bytes are no ONNX model.
-#[derive(Debug, thiserror::Error)]
-#[error("it must be an ONNX model: {0}")]
-pub struct Malformed(String);
-
-/// A graph without its weights.
-#[derive(Clone, Debug)]
-pub struct Graph(messages::Graph);
-
-impl Graph {
-    /// Reads the content of an ONNX file. Weights are stepped over, whether they stand in it or in another file.
-    pub fn parse(file: &[u8]) -> Result<Self, Malformed> {
-        let model = messages::Model::decode(file).map_err(|error| Malformed(error.to_string()))?;
-        model.graph.map(Self).ok_or_else(|| Malformed("it has no graph".to_owned()))
-    }
-
+impl Skeleton {
     /// The declared sizes of an input, `None` where they are free.
     pub fn input(&self, name: &str) -> Option<Vec<Option<usize>>> {
-        shape(&self.0.inputs, name)
+        shape(&self.inputs, name)
     }
 
     /// The declared sizes of an output, `None` where they are free.
     pub fn output(&self, name: &str) -> Option<Vec<Option<usize>>> {
-        shape(&self.0.outputs, name)
+        shape(&self.outputs, name)
     }
 
     /// The kernel's shape, [outputs, inputs, height, width], of the convolution that takes the input `name`.
@@ -35,13 +20,13 @@ impl Graph {
         // Exporters of other precisions put a cast between an input and the first layer.
         let mut values = vec![name];
         // Nodes stand in an order in which every value is made before it is used.
-        for node in &self.0.nodes {
-            if !node.inputs.first().is_some_and(|input| values.contains(&input.as_str())) {
+        for node in &self.nodes {
+            if !node.input(0).is_some_and(|input| values.contains(&input)) {
                 continue;
             }
-            match node.operator.as_str() {
-                "Conv" => return self.weight(node.inputs.get(1)?),
-                "Cast" | "Identity" => values.extend(node.outputs.iter().map(String::as_str)),
+            match node.operator() {
+                "Conv" => return self.initializer(node.input(1)?).map(|kernel| kernel.shape.clone()),
+                "Cast" | "Identity" => values.extend(node.outputs().iter().map(String::as_str)),
                 _ => {}
             }
         }
@@ -50,25 +35,20 @@ impl Graph {
 
     /// How many convolutions halve both sides of what they are given.
     pub fn halvings(&self) -> usize {
-        let halves = |attribute: &messages::Attribute| attribute.name == "strides" && attribute.integers == [2, 2];
-        self.0.nodes.iter().filter(|node| node.operator == "Conv" && node.attributes.iter().any(halves)).count()
+        let halves = |node: &&Node| node.operator() == "Conv" && node.integers("strides") == Some(&[2, 2]);
+        self.nodes.iter().filter(halves).count()
     }
 
     /// Whether the graph has a node of this kind.
     pub fn has(&self, operator: &str) -> bool {
-        self.0.nodes.iter().any(|node| node.operator == operator)
-    }
-
-    fn weight(&self, name: &str) -> Option<Vec<usize>> {
-        let tensor = self.0.initializers.iter().find(|tensor| tensor.name == name)?;
-        tensor.sizes.iter().map(|&size| usize::try_from(size).ok()).collect()
+        self.nodes.iter().any(|node| node.operator() == operator)
     }
 }
 
-fn shape(ports: &[ValueInfo], name: &str) -> Option<Vec<Option<usize>>> {
-    let port = ports.iter().find(|port| port.name == name)?;
-    let shape = port.kind.as_ref()?.tensor.as_ref()?.shape.as_ref()?;
-    let size = |dimension: &messages::Dimension| match dimension.size {
+fn shape(ports: &[Port], name: &str) -> Option<Vec<Option<usize>>> {
+    let port = ports.iter().find(|port| port.said.name == name)?;
+    let shape = port.said.kind.as_ref()?.tensor.as_ref()?.shape.as_ref()?;
+    let size = |dimension: &Dimension| match dimension.size {
         Some(Size::Fixed(size)) => usize::try_from(size).ok(),
         _ => None,
     };
@@ -79,9 +59,9 @@ fn shape(ports: &[ValueInfo], name: &str) -> Option<Vec<Option<usize>>> {
 mod tests {
     use super::*;
 
-    fn golden(name: &str) -> Graph {
+    fn golden(name: &str) -> Skeleton {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-        Graph::parse(&std::fs::read(file).unwrap()).unwrap()
+        Skeleton::parse(&std::fs::read(file).unwrap()).unwrap()
     }
 
     #[test]
@@ -114,7 +94,7 @@ mod tests {
     #[test]
     fn other_bytes_are_no_model() {
         for bytes in [&b""[..], b"no graph", &[0x3a, 0xff]] {
-            let message = Graph::parse(bytes).unwrap_err().to_string();
+            let message = Skeleton::parse(bytes).unwrap_err().to_string();
             assert!(message.starts_with("it must be an ONNX model: "), "{message}");
         }
     }
