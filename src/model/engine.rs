@@ -10,6 +10,7 @@ use std::time::Duration;
 use ndarray::ArrayD;
 use ort::session::RunOptions;
 
+use super::blueprint::Blueprint;
 use super::error::{LoadError, PassError};
 use super::library::Runtime;
 use super::session::{Feed, Options, Ports, Session};
@@ -26,7 +27,7 @@ pub struct Engine {
 }
 
 enum Order {
-    Load { file: PathBuf, answer: Sender<Result<(u64, Ports), LoadError>> },
+    Load { graph: Blueprint, answer: Sender<Result<(u64, Ports), LoadError>> },
     Run { graph: u64, feeds: Vec<Feed>, outputs: Vec<String>, options: Arc<RunOptions>, answer: Sender<Outcome> },
     Close { graph: u64 },
 }
@@ -51,13 +52,19 @@ impl Engine {
         self.options
     }
 
-    /// Loads a graph; blocks until it is there.
+    /// Loads a graph as it was exported; blocks until it is there.
     pub(super) fn load(&self, file: &Path) -> Result<Graph, LoadError> {
+        self.build(Blueprint::as_exported(file))
+    }
+
+    /// Loads a graph with its edits and weights; blocks until it is there.
+    pub(super) fn build(&self, graph: Blueprint) -> Result<Graph, LoadError> {
         let gone = || LoadError::Engine { reason: "its thread ended".to_owned() };
+        let file = graph.file.clone();
         let (answer, loaded) = mpsc::channel();
-        self.orders.send(Order::Load { file: file.to_owned(), answer }).map_err(|_| gone())?;
+        self.orders.send(Order::Load { graph, answer }).map_err(|_| gone())?;
         let (graph, ports) = loaded.recv().map_err(|_| gone())??;
-        Ok(Graph { engine: self.clone(), graph, ports, file: file.to_owned() })
+        Ok(Graph { engine: self.clone(), graph, ports, file })
     }
 }
 
@@ -134,8 +141,8 @@ fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: Options) {
     for (number, order) in (0_u64..).zip(orders) {
         // An answer that nobody waits for any more is no fault.
         match order {
-            Order::Load { file, answer } => {
-                let loaded = Session::open(runtime, &file, options).map(|(session, ports)| {
+            Order::Load { graph, answer } => {
+                let loaded = Session::open(runtime, graph, options).map(|(session, ports)| {
                     sessions.insert(number, session);
                     (number, ports)
                 });

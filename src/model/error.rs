@@ -46,6 +46,14 @@ pub enum LoadError {
         /// What was expected and what came.
         reason: String,
     },
+    /// An adapter cannot be read or does not fit.
+    #[error("the adapter {name}: {reason}")]
+    Adapter {
+        /// Its name.
+        name: String,
+        /// What was expected and what came.
+        reason: String,
+    },
     /// The engine's thread cannot be started, or is gone.
     #[error("the engine is gone: {reason}")]
     Engine {
@@ -78,11 +86,13 @@ impl PassError {
     /// Sorts ONNX Runtime's sentence; it has no error code for a lack of memory.
     pub(super) fn of_runtime(sentence: String) -> Self {
         let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+        if Self::is_about_memory(&sentence) { Self::OutOfMemory(sentence) } else { Self::Failed(sentence) }
+    }
+
+    /// Whether a sentence of ONNX Runtime tells of a lack of memory.
+    pub fn is_about_memory(sentence: &str) -> bool {
         let lower = sentence.to_lowercase();
-        let memory = ["bad_alloc", "out of memory", "failed to allocate memory", "available memory"];
-        match memory.iter().any(|sign| lower.contains(sign)) {
-            true => Self::OutOfMemory(sentence),
-            false => Self::Failed(sentence),
-        }
+        let signs = ["bad_alloc", "out of memory", "failed to allocate memory", "available memory"];
+        signs.iter().any(|sign| lower.contains(sign))
     }
 }

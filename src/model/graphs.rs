@@ -25,10 +25,10 @@ fn a_decoder_is_given_the_unscaled_latents_whatever_its_ports_are_called() {
 #[test]
 fn a_missing_and_a_broken_graph_are_named() {
     let model = Miniature::new().without("unet/model.onnx");
-    let error = Unet::load(&engine(), &model.folder()).err().unwrap().to_string();
+    let error = Unet::load(&engine(), &model.folder(), &UnetAdapters::default()).err().unwrap().to_string();
     assert!(error.contains("unet/model.onnx: the file is missing"), "{error}");
     let model = Miniature::new().text("unet/model.onnx", "no graph");
-    let error = Unet::load(&engine(), &model.folder()).err().unwrap().to_string();
+    let error = Unet::load(&engine(), &model.folder(), &UnetAdapters::default()).err().unwrap().to_string();
     assert!(error.contains("unet/model.onnx: ONNX Runtime refuses it"), "{error}");
 }
 

@@ -5,8 +5,13 @@
 //! folder has them [`DepthNet`], [`SafetyChecker`] and [`Classifier`]) are used by
 //! callers on any thread: they send their passes to the engine and wait.
 
+pub mod import;
+
 mod accelerator;
+mod adapters;
+mod anatomy;
 mod batch;
+mod blueprint;
 mod classifier;
 mod conditioning;
 mod depth;
@@ -15,27 +20,35 @@ mod error;
 mod folder;
 mod library;
 mod preprocess;
+mod quantised;
+mod residency;
 mod safety;
 mod session;
 mod tokenizer;
 mod unet;
 mod vae;
+mod vocabulary;
 
+#[cfg(test)]
+mod edits;
 #[cfg(test)]
 mod graphs;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use accelerator::Accelerator;
+pub use adapters::{Adapters, Body, Content, Entry, EntryId, Scaled, UnetAdapters};
 pub use classifier::{Classifier, Labelled};
-pub use conditioning::{Conditioning, Embeddings, Encoded, TextEncoders};
+pub use conditioning::{Conditioning, Embeddings, Encoded, Reader, TextAdapters, TextEncoders, Timeline};
 pub use depth::DepthNet;
 pub use engine::Engine;
 pub use error::{LoadError, PassError};
 pub use folder::{Autoencoder, Defaults, Extra, Family, Folder, Guided, Layer, TextFacts, UnetFacts, VaeFacts};
 pub use library::Runtime;
+pub use residency::{Residency, half_of_memory};
 pub use safety::SafetyChecker;
 pub use session::Options;
 pub use tokenizer::Tokenizer;
 pub use unet::{Prompted, Unet};
 pub use vae::{Decoder, Encoder, Planes, Posterior};
+pub use vocabulary::Vocabulary;

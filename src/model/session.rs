@@ -11,6 +11,7 @@ use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType};
 
 use super::accelerator::Accelerator;
+use super::blueprint::Blueprint;
 use super::error::LoadError;
 use super::library::Runtime;
 
@@ -24,6 +25,8 @@ pub struct Options {
     /// How much a pass of the U-Net may hold, in latents of one channel; by the accelerator if absent. What is more runs
     /// in several passes, with the same results.
     pub room: Option<usize>,
+    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
+    pub memory: Option<u64>,
 }
 
 /// Latents of a picture of 512x512 pixels.
@@ -42,12 +45,20 @@ impl Options {
     }
 }
 
+/// Where the weights of a graph are that comes from memory (ONNX Runtime 1.18 and later).
+const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
+fn folder_of(file: &Path) -> String {
+    file.parent().unwrap_or(Path::new(".")).to_string_lossy().into_owned()
+}
+
 /// A loaded graph.
 pub(super) struct Session(ort::session::Session);
 
 impl Session {
     /// Loads a graph and says what it declares.
-    pub(super) fn open(runtime: &Runtime, file: &Path, options: Options) -> Result<(Self, Ports), LoadError> {
+    pub(super) fn open(runtime: &Runtime, graph: Blueprint, options: Options) -> Result<(Self, Ports), LoadError> {
+        let file = graph.file.as_path();
         if !file.is_file() {
             return Err(LoadError::folder(file, "the file is missing"));
         }
@@ -58,11 +69,22 @@ impl Session {
             // Threads that spin between passes would take the processor from everybody else.
             .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
             .map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
-        let session = builder
+        let mut builder = builder
             .with_execution_providers(accelerator.providers())
-            .map_err(|error| LoadError::Accelerator { name: accelerator.name(), reason: error.to_string() })?
-            .commit_from_file(file)
-            .map_err(refused)?;
+            .map_err(|error| LoadError::Accelerator { name: accelerator.name(), reason: error.to_string() })?;
+        for weight in graph.weights {
+            let name = weight.name.clone();
+            let value = weight.into_value().map_err(refused)?;
+            builder = builder.with_external_initializer(name, value).map_err(|error| refused(error.into()))?;
+        }
+        let session = match &graph.edited {
+            None => builder.commit_from_file(file),
+            Some(bytes) => builder
+                .with_config_entry(WEIGHTS_FOLDER, folder_of(file))
+                .map_err(|error| refused(error.into()))?
+                .commit_from_memory(bytes),
+        };
+        let session = session.map_err(refused)?;
         let ports = Ports::of(&session).map_err(|reason| LoadError::folder(file, reason))?;
         Ok((Self(session), ports))
     }
@@ -152,11 +174,6 @@ impl Ports {
     pub(super) fn output_named(&self, name: &str, rank: usize) -> Result<&Port, String> {
         let port = self.outputs.iter().find(|port| port.name == name && port.shape.len() == rank);
         port.ok_or_else(|| missing("output", name, &[rank], &self.outputs)).and_then(readable)
-    }
-
-    /// Whether there is an output of that name.
-    pub(super) fn has_output(&self, name: &str) -> bool {
-        self.outputs.iter().any(|port| port.name == name)
     }
 
     /// The output of truth values that carries one of `names`, else the only one with a rank out of `ranks`.

@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayD, Ix4, arr0};
 
 pub use self::prompted::Prompted;
 
+use super::adapters::UnetAdapters;
 use super::batch;
 use super::engine::{Engine, Graph};
 use super::error::{LoadError, PassError};
@@ -29,7 +30,7 @@ pub struct Unet {
     room: usize,
 }
 
-/// The inputs; the last three only where the model has them.
+/// The inputs; the last four only where the model has them.
 struct Inputs {
     sample: Port,
     timestep: Port,
@@ -37,6 +38,8 @@ struct Inputs {
     guidance: Option<Port>,
     pooled: Option<Port>,
     sizes: Option<Port>,
+    /// How much each hypernetwork counts.
+    strengths: Vec<Port>,
 }
 
 /// What a pass is given, all with the same batch: the latents with what joins them, the text, the text as a whole.
@@ -47,13 +50,14 @@ struct Given {
 }
 
 impl Unet {
-    /// Loads `unet/model.onnx` and holds what it declares against the folder.
-    pub fn load(engine: &Engine, folder: &Folder) -> Result<Self, LoadError> {
-        let graph = engine.load(&folder.graph("unet"))?;
+    /// Loads `unet/model.onnx`, with adapters in it, and holds what it declares against the folder.
+    pub fn load(engine: &Engine, folder: &Folder, adapters: &UnetAdapters<'_>) -> Result<Self, LoadError> {
+        let (blueprint, strengths) = adapters.blueprint(folder)?;
+        let graph = engine.build(blueprint)?;
         let (latents, facts) = (folder.channels, folder.unet);
         let channels = (latents, facts.extra.channels(latents));
         let ports = (|| {
-            let inputs = Inputs::of(&graph.ports, &facts)?;
+            let inputs = Inputs::of(&graph.ports, &facts, &strengths)?;
             let output = graph.ports.output(&["out_sample", "sample"], &[4])?;
             sized(&inputs.sample, 1, channels.0 + channels.1, "in_channels")?;
             sized(&inputs.context, 2, facts.context, "cross_attention_dim")?;
@@ -73,6 +77,11 @@ impl Unet {
         }
     }
 
+    /// How many tokens a text must have, if the graph was exported for one length only.
+    pub fn fixed_tokens(&self) -> Option<usize> {
+        self.inputs.context.shape[1]
+    }
+
     /// How many pictures of so many latents are best made together, with both passes of guidance.
     pub fn pictures_at_once(&self, latents: usize) -> usize {
         (self.room / (2 * latents).max(1)).max(1)
@@ -88,7 +97,15 @@ impl Unet {
     }
 
     /// One pass; the result like the latents, [batch, channels, height, width].
-    fn pass(&self, given: Given, timestep: f64, scale: f32, watch: &dyn Watch) -> Result<Latents, PassError> {
+    ///
+    /// `scales` are the guidance scale and the strengths of the hypernetworks.
+    fn pass(
+        &self,
+        given: Given,
+        timestep: f64,
+        scales: (f32, &[f32]),
+        watch: &dyn Watch,
+    ) -> Result<Latents, PassError> {
         let [entries, _, height, width] = given.sample.shape()[..] else { return Err(wrong_rank()) };
         let inputs = &self.inputs;
         let all = |row: Vec<f32>| rows(&row, entries);
@@ -99,7 +116,7 @@ impl Unet {
             feed(&inputs.context, given.context),
         ];
         if let (Some(port), Some(size)) = (&inputs.guidance, self.facts.guidance) {
-            feeds.push(feed(port, all(embedding::guidance(scale, size))));
+            feeds.push(feed(port, all(embedding::guidance(scales.0, size))));
         }
         if let (Some(port), Some(pooled)) = (&inputs.pooled, given.pooled) {
             feeds.push(feed(port, pooled));
@@ -107,6 +124,9 @@ impl Unet {
         if let Some(port) = &inputs.sizes {
             feeds.push(feed(port, all(self.sizes(height, width).to_vec())));
         }
+        // One that nobody speaks of counts nothing.
+        let strengths = scales.1.iter().copied().chain(std::iter::repeat(0.0));
+        feeds.extend(inputs.strengths.iter().zip(strengths).map(|(port, it)| feed(port, arr0(it).into_dyn())));
         let output = batch::run(&self.graph, entries, feeds, &self.output, watch)?;
         output.into_dimensionality::<Ix4>().map_err(wrong)
     }
@@ -120,7 +140,7 @@ impl Unet {
 }
 
 impl Inputs {
-    fn of(ports: &Ports, facts: &UnetFacts) -> Result<Self, String> {
+    fn of(ports: &Ports, facts: &UnetFacts, strengths: &[String]) -> Result<Self, String> {
         let optional = |name: &str, wanted: Option<usize>, key: &str| {
             let port = ports.input_named(name, 2)?;
             match (port, wanted) {
@@ -140,6 +160,7 @@ impl Inputs {
             guidance: optional("timestep_cond", facts.guidance, "time_cond_proj_dim")?,
             pooled: optional("text_embeds", facts.pooled, sdxl)?,
             sizes: optional("time_ids", facts.pooled.map(|_| 6), sdxl)?,
+            strengths: strengths.iter().map(|name| ports.input(&[name], &[0]).cloned()).collect::<Result<_, _>>()?,
         };
         ports.only(&inputs.all())?;
         Ok(inputs)
@@ -147,7 +168,8 @@ impl Inputs {
 
     fn all(&self) -> Vec<&Port> {
         let optional = [&self.guidance, &self.pooled, &self.sizes];
-        [&self.sample, &self.timestep, &self.context].into_iter().chain(optional.into_iter().flatten()).collect()
+        let always = [&self.sample, &self.timestep, &self.context].into_iter();
+        always.chain(optional.into_iter().flatten()).chain(&self.strengths).collect()
     }
 }
 

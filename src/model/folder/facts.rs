@@ -1,7 +1,7 @@
 //! What is known of a model once its folder was read.
 
 use crate::diffusion::Sampler;
-use crate::job::units::{GuidanceScale, Size, Steps};
+use crate::job::units::{ClipSkip, GuidanceScale, Size, Steps};
 
 /// A kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,8 @@ pub struct Defaults {
     pub sampler: &'static Sampler,
     /// The size it was made for.
     pub size: Size,
+    /// Layers of the text encoder that are left out.
+    pub clip_skip: ClipSkip,
 }
 
 /// How a model takes guidance.

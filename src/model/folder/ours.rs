@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Defaults, Guided, UnetFacts};
 use crate::diffusion::{LatentRgb, Sampler, SchedulerConfig, sampler};
-use crate::job::units::{GuidanceScale, Size, Steps};
+use crate::job::units::{ClipSkip, GuidanceScale, Size, Steps};
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,10 +22,7 @@ pub(super) struct Diffused {
 
 impl Diffused {
     pub(super) fn check(&self) -> Result<(), String> {
-        match self.clip_skip {
-            0 => Ok(()),
-            other => Err(format!("clip_skip must be 0 in this version, got {other}")),
-        }
+        ClipSkip::try_from(self.clip_skip).map(drop).map_err(|error| error.message)
     }
 
     /// Its own values over what the other files tell; `size` is the U-Net's, in latents.
@@ -52,6 +49,7 @@ impl Diffused {
             guidance,
             sampler: self.sampler(scheduler)?,
             size: Size::new(width, height).map_err(|error| error.message)?,
+            clip_skip: ClipSkip::try_from(self.clip_skip).map_err(|error| error.message)?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::super::error::LoadError;
-use crate::onnx::Graph;
+use crate::onnx::Skeleton;
 
 /// A folder that is being read.
 pub(super) struct Reader<'a> {
@@ -54,7 +54,7 @@ impl Reader<'_> {
     pub(super) fn part<T: DeserializeOwned>(
         &self,
         part: &str,
-        bare: impl Fn(&Graph) -> Result<T, String>,
+        bare: impl Fn(&Skeleton) -> Result<T, String>,
         check: impl Fn(&T) -> Result<(), String>,
     ) -> Result<T, LoadError> {
         let name = self.source(part);
@@ -62,8 +62,8 @@ impl Reader<'_> {
             return self.json(&name, check);
         }
         let fault = |reason: String| self.fault(&name, reason);
-        let content = std::fs::read(self.at(&name)).map_err(|error| fault(unreadable(&error)))?;
-        let graph = Graph::parse(&content).map_err(|error| fault(error.to_string()))?;
+        let mut file = std::fs::File::open(self.at(&name)).map_err(|error| fault(unreadable(&error)))?;
+        let graph = Skeleton::read(&mut file, "model.onnx").map_err(|error| fault(error.to_string()))?;
         let value = bare(&graph).map_err(fault)?;
         check(&value).map_err(fault)?;
         Ok(value)

@@ -26,7 +26,8 @@ fn a_folder_without_our_file_has_the_defaults_of_its_family() {
     assert_eq!(folder.vae, VaeFacts { kind, scaling_factor: 0.5, shift_factor: 0.0, downscale: 1, tile });
     assert_eq!(folder.unet, UnetFacts { extra: Extra::None, context: 1, guidance: None, pooled: None });
     assert!(!folder.force_zeros_for_empty_prompt && folder.has("unet") && !folder.has("vae_encoder"));
-    let Defaults { steps, guidance_scale, guidance, sampler, size } = folder.defaults;
+    let Defaults { steps, guidance_scale, guidance, sampler, size, clip_skip } = folder.defaults;
+    assert_eq!(clip_skip.get(), 0);
     assert_eq!((steps.get(), guidance_scale.get(), guidance, sampler.name), (20, 7.5, Guided::Cfg, "ddim"));
     assert_eq!((size.width(), size.height()), (8, 8));
 }
@@ -235,7 +236,7 @@ fn a_value_that_cannot_be_served_is_named_with_what_was_expected() {
             "guidance must be cfg or none for a U-Net without time_cond_proj_dim, got embedded",
         ),
         ("diffused.json", "guidance", json!("some"), "expected one of `cfg`, `embedded`, `none`"),
-        ("diffused.json", "clip_skip", json!(2), "clip_skip must be 0 in this version, got 2"),
+        ("diffused.json", "clip_skip", json!(5), "clip_skip must be between 0 and 4, got 5"),
         ("diffused.json", "width", json!(12), "width must be a multiple of 8 between 8 and 8192, got 12"),
         ("diffused.json", "latent_rgb_factors", json!([[1, 0, 0]]), "a row for each of the 4 channels, got 1"),
         ("diffused.json", "latent_rgb_bias", json!([0, 0, 0]), "latent_rgb_bias needs latent_rgb_factors beside it"),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Family;
-use crate::onnx::Graph;
+use crate::onnx::Skeleton;
 
 #[derive(Deserialize)]
 pub(super) struct TextEncoder {
@@ -33,7 +33,7 @@ fn five_hundred_and_twelve() -> usize {
 
 impl TextEncoder {
     /// What a graph without a configuration tells; `width` is what the U-Net says of the text.
-    pub(super) fn bare(graph: &Graph, width: Option<usize>) -> Result<Self, String> {
+    pub(super) fn bare(graph: &Skeleton, width: Option<usize>) -> Result<Self, String> {
         let states = graph.output("last_hidden_state").and_then(|shape| shape.last().copied().flatten());
         let ids = graph.input("input_ids").and_then(|shape| shape.last().copied().flatten());
         // The exact activation is made of the error function, OpenAI's of a sigmoid.

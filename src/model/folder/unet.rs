@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::text::TextEncoder;
 use super::{Extra, Family, UnetFacts};
-use crate::onnx::Graph;
+use crate::onnx::Skeleton;
 
 #[derive(Deserialize)]
 pub(super) struct Unet {
@@ -43,7 +43,7 @@ impl Sides {
 
 impl Unet {
     /// What a graph without a configuration tells. The converter that leaves it out knew only the first families.
-    pub(super) fn bare(graph: &Graph) -> Result<Self, String> {
+    pub(super) fn bare(graph: &Skeleton) -> Result<Self, String> {
         let last = |shape: Option<Vec<Option<usize>>>| shape.and_then(|shape| shape.last().copied().flatten());
         let kernel =
             graph.first_kernel("sample").ok_or("the graph must begin with a convolution of its input sample")?;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
 use super::super::batch::repeated;
-use super::super::conditioning::Conditioning;
+use super::super::conditioning::{Conditioning, Timeline};
 use super::super::error::PassError;
 use super::{Given, Unet, wrong};
 use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
@@ -14,14 +14,16 @@ pub struct Prompted<'a> {
     /// The graph.
     pub unet: &'a Unet,
     /// The conditions: the prompt, or the parts of a composed one.
-    pub conditional: Vec<&'a Conditioning>,
+    pub conditional: Vec<&'a Timeline>,
     /// The negative prompt.
-    pub unconditional: &'a Conditioning,
+    pub unconditional: &'a Timeline,
     /// The channels that join the latents, in the order of [`Extra`](super::super::Extra), [1 or pictures, channels, height,
     /// width]; none for most models.
     pub extra: Option<&'a Latents>,
     /// The guidance scale, for models that take it as an input.
     pub scale: f32,
+    /// How much each of the U-Net's hypernetworks counts.
+    pub strengths: &'a [f32],
     /// Who is asked whether to stop.
     pub watch: &'a dyn Watch,
 }
@@ -33,7 +35,7 @@ impl Predict for Prompted<'_> {
         let (_, _, height, width) = input.latents.dim();
         let mut outputs = Vec::new();
         for some in passes.chunks(self.unet.passes_at_once(passes.len(), pictures, height * width)) {
-            outputs.extend(self.batch(&sample, input.timestep, some).map_err(Halt::new)?);
+            outputs.extend(self.batch(&sample, input, some).map_err(Halt::new)?);
         }
         Ok(outputs)
     }
@@ -53,9 +55,9 @@ impl Prompted<'_> {
     }
 
     /// Some of the passes as one batch, which the graph takes as one pass if its batch is free.
-    fn batch(&self, sample: &ArrayD<f32>, timestep: f64, passes: &[Pass]) -> Result<Vec<Latents>, PassError> {
+    fn batch(&self, sample: &ArrayD<f32>, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, PassError> {
         let pictures = sample.len_of(Axis(0));
-        let texts = passes.iter().map(|pass| self.text(pass)).collect::<Result<Vec<_>, _>>()?;
+        let texts = passes.iter().map(|pass| self.text(pass, input.progress)).collect::<Result<Vec<_>, _>>()?;
         let contexts: Vec<_> = texts.iter().map(|text| text.context.view().into_dyn()).collect();
         let pooled: Vec<_> = texts.iter().flat_map(|text| &text.pooled).map(|whole| whole.view().into_dyn()).collect();
         let given = Given {
@@ -63,7 +65,7 @@ impl Prompted<'_> {
             context: for_each(&contexts, pictures)?,
             pooled: if pooled.is_empty() { None } else { Some(for_each(&pooled, pictures)?) },
         };
-        let outputs = self.unet.pass(given, timestep, self.scale, self.watch)?;
+        let outputs = self.unet.pass(given, input.timestep, (self.scale, self.strengths), self.watch)?;
         let (expected, got) = (passes.len() * pictures, outputs.len_of(Axis(0)));
         if got != expected {
             return Err(PassError::Failed(format!("the U-Net must give {expected} entries, got {got}")));
@@ -71,15 +73,12 @@ impl Prompted<'_> {
         Ok(outputs.axis_chunks_iter(Axis(0), pictures).map(|output| output.to_owned()).collect())
     }
 
-    fn text(&self, pass: &Pass) -> Result<&Conditioning, PassError> {
-        match *pass {
-            Pass::Unconditional => Ok(self.unconditional),
-            Pass::Conditional(index) => self
-                .conditional
-                .get(index)
-                .copied()
-                .ok_or_else(|| PassError::Failed(format!("there is no condition {index}"))),
-        }
+    fn text(&self, pass: &Pass, progress: f64) -> Result<&Conditioning, PassError> {
+        let text = match *pass {
+            Pass::Unconditional => Some(self.unconditional),
+            Pass::Conditional(index) => self.conditional.get(index).copied(),
+        };
+        text.map(|text| text.at(progress)).ok_or_else(|| PassError::Failed(format!("there is no text for {pass:?}")))
     }
 }
 

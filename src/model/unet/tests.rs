@@ -6,18 +6,19 @@ use ndarray::{Array2, Array3, Array4, Axis};
 use serde_json::json;
 
 use super::super::testing::{Miniature, Notes, engine, runtime};
-use super::super::{Conditioning, Engine, LoadError, Options};
+use super::super::{Conditioning, Engine, LoadError, Options, Timeline, UnetAdapters};
 use super::{Prompted, Unet};
 use crate::diffusion::{Input, Latents, Pass, Predict};
 
 fn unet(graph: &str) -> Result<Unet, LoadError> {
     let model = Miniature::new().with("unet", graph);
-    Unet::load(&engine(), &model.folder())
+    Unet::load(&engine(), &model.folder(), &UnetAdapters::default())
 }
 
-fn condition(states: &[f32], pooled: Option<[f32; 2]>) -> Conditioning {
+fn condition(states: &[f32], pooled: Option<[f32; 2]>) -> Timeline {
     let context = Array3::from_shape_fn([1, 5, states.len()], |(_, _, column)| states[column]);
-    Conditioning { context, pooled: pooled.map(|values| Array2::from_shape_vec([1, 2], values.to_vec()).unwrap()) }
+    let pooled = pooled.map(|values| Array2::from_shape_vec([1, 2], values.to_vec()).unwrap());
+    Timeline::constant(Conditioning { context, pooled })
 }
 
 /// Two pictures of 16x8 latents; the first is all 0, the second all 1.
@@ -48,6 +49,7 @@ fn passes(unet: &Unet) -> (Latents, Latents) {
         unconditional: &unconditional,
         extra: None,
         scale: 7.5,
+        strengths: &[],
         watch: &watch,
     };
     let both = says(&mut prompted, &BOTH);
@@ -90,7 +92,7 @@ fn passes_apart_say_the_same_as_one_batch() {
     let unet = |room| {
         let options = Options { threads: Some(1), room: Some(room), ..Options::default() };
         let model = Miniature::new();
-        Unet::load(&Engine::start(runtime(), options).unwrap(), &model.folder()).unwrap()
+        Unet::load(&Engine::start(runtime(), options).unwrap(), &model.folder(), &UnetAdapters::default()).unwrap()
     };
     assert_eq!(passes(&unet(1)), passes(&unet(1 << 20)));
 }
@@ -100,11 +102,19 @@ fn large_passes_run_apart_unless_a_fixed_batch_holds_them_all() {
     for (graph, runs) in [("unet", 2), ("unet_batch_1", 4), ("unet_batch_3", 2), ("unet_f16", 2)] {
         let options = Options { threads: Some(1), room: Some(2 * 8 * 16), ..Options::default() };
         let model = Miniature::new().with("unet", graph);
-        let unet = Unet::load(&Engine::start(runtime(), options).unwrap(), &model.folder()).unwrap();
+        let unet =
+            Unet::load(&Engine::start(runtime(), options).unwrap(), &model.folder(), &UnetAdapters::default()).unwrap();
         let (text, watch) = (condition(&[8.0], None), Notes::default());
         let conditional = vec![&text];
-        let mut prompted =
-            Prompted { unet: &unet, conditional, unconditional: &text, extra: None, scale: 1.0, watch: &watch };
+        let mut prompted = Prompted {
+            unet: &unet,
+            conditional,
+            unconditional: &text,
+            extra: None,
+            scale: 1.0,
+            strengths: &[],
+            watch: &watch,
+        };
         let latents = latents();
         prompted.predict(Input { latents: &latents, timestep: 1.0, step: 0, steps: 1, progress: 0.0 }, &BOTH).unwrap();
         assert_eq!(watch.heartbeats.load(Ordering::Relaxed), runs, "{graph}");
@@ -116,8 +126,15 @@ fn every_condition_has_its_own_pass() {
     let (unet, watch) = (unet("unet").unwrap(), Notes::default());
     let (first, second) = (condition(&[8.0], None), condition(&[16.0], None));
     let conditional = vec![&first, &second];
-    let mut prompted =
-        Prompted { unet: &unet, conditional, unconditional: &first, extra: None, scale: 1.0, watch: &watch };
+    let mut prompted = Prompted {
+        unet: &unet,
+        conditional,
+        unconditional: &first,
+        extra: None,
+        scale: 1.0,
+        strengths: &[],
+        watch: &watch,
+    };
     let outputs = says(&mut prompted, &[Pass::Conditional(0), Pass::Conditional(1)]);
     assert_eq!((outputs[0][[0, 0, 0, 0]], outputs[1][[0, 0, 0, 0]]), (0.25, 0.375));
 }
@@ -125,12 +142,20 @@ fn every_condition_has_its_own_pass() {
 #[test]
 fn sdxl_is_given_the_pooled_text_and_the_size() {
     for graph in ["unet_sdxl", "unet_sdxl_batch_1", "unet_sdxl_f16"] {
-        let unet = Unet::load(&engine(), &Miniature::sdxl().with("unet", graph).folder()).unwrap();
+        let unet =
+            Unet::load(&engine(), &Miniature::sdxl().with("unet", graph).folder(), &UnetAdapters::default()).unwrap();
         let with = condition(&[4.0, 8.0, 12.0], Some([1.0, 2.0]));
         let without = condition(&[0.0, 0.0, 0.0], Some([0.0, 0.0]));
         let (watch, conditional) = (Notes::default(), vec![&with]);
-        let mut prompted =
-            Prompted { unet: &unet, conditional, unconditional: &without, extra: None, scale: 1.0, watch: &watch };
+        let mut prompted = Prompted {
+            unet: &unet,
+            conditional,
+            unconditional: &without,
+            extra: None,
+            scale: 1.0,
+            strengths: &[],
+            watch: &watch,
+        };
         let outputs = says(&mut prompted, &BOTH);
         // Height 8 and width 16 as those of the original and of the result; nothing is cut off.
         let size = 8.0 / 64.0 + 16.0 / 32.0 + 8.0 / 16.0 + 16.0 / 8.0;
@@ -144,12 +169,19 @@ fn sdxl_is_given_the_pooled_text_and_the_size() {
 
 #[test]
 fn a_latent_consistency_model_is_given_the_embedded_scale() {
-    let unet = Unet::load(&engine(), &Miniature::lcm().folder()).unwrap();
+    let unet = Unet::load(&engine(), &Miniature::lcm().folder(), &UnetAdapters::default()).unwrap();
     let (text, watch) = (condition(&[8.0], None), Notes::default());
     let said = |scale: f32| {
         let conditional = vec![&text];
-        let mut prompted =
-            Prompted { unet: &unet, conditional, unconditional: &text, extra: None, scale, watch: &watch };
+        let mut prompted = Prompted {
+            unet: &unet,
+            conditional,
+            unconditional: &text,
+            extra: None,
+            scale,
+            strengths: &[],
+            watch: &watch,
+        };
         says(&mut prompted, &[Pass::Conditional(0)])[0][[1, 0, 0, 0]]
     };
     // No guidance is the angle 0: the sines are 0 and the cosines 1, with the weights 4 and 8.
@@ -161,13 +193,20 @@ fn a_latent_consistency_model_is_given_the_embedded_scale() {
 fn the_other_channels_join_the_latents_in_their_order() {
     for (graph, channels) in [("unet_9", 9), ("unet_5", 5)] {
         let model = Miniature::new().with("unet", graph).set("unet/config.json", "in_channels", channels.into());
-        let unet = Unet::load(&engine(), &model.folder()).unwrap();
+        let unet = Unet::load(&engine(), &model.folder(), &UnetAdapters::default()).unwrap();
         let (text, watch) = (condition(&[8.0], None), Notes::default());
         let extra = Array4::from_shape_fn([1, channels - 4, 8, 16], |(_, channel, y, _)| (channel * y) as f32);
         let say = |extra: Option<&Latents>| {
             let conditional = vec![&text];
-            let mut prompted =
-                Prompted { unet: &unet, conditional, unconditional: &text, extra, scale: 1.0, watch: &watch };
+            let mut prompted = Prompted {
+                unet: &unet,
+                conditional,
+                unconditional: &text,
+                extra,
+                scale: 1.0,
+                strengths: &[],
+                watch: &watch,
+            };
             let latents = latents();
             let input = Input { latents: &latents, timestep: 512.0, step: 0, steps: 1, progress: 0.0 };
             prompted.predict(input, &BOTH)
@@ -218,7 +257,7 @@ fn a_unet_that_is_not_what_the_folder_says_is_refused() {
         ),
     ];
     for (model, reason) in cases {
-        let error = Unet::load(&engine(), &model.folder()).err().unwrap().to_string();
+        let error = Unet::load(&engine(), &model.folder(), &UnetAdapters::default()).err().unwrap().to_string();
         assert!(error.contains("unet/model.onnx") && error.ends_with(reason), "{error}");
     }
 }
