@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::diffusion::Halt;
 use crate::job::{Code, Failure};
-use crate::model::PassError;
+use crate::model::{LoadError, PassError};
 
 /// A run that ended early.
 pub(super) fn halted(Halt(error): Halt) -> Failure {
@@ -21,6 +21,16 @@ pub(super) fn failure(error: PassError) -> Failure {
         PassError::OutOfMemory(_) => Failure::new(Code::OutOfMemory, error.to_string()),
         PassError::Failed(_) => Failure::new(Code::Inference, error.to_string()),
     }
+}
+
+/// Graphs with adapters that cannot be loaded.
+pub(super) fn load(error: LoadError) -> Failure {
+    let code = match &error {
+        LoadError::Adapter { .. } => Code::AdapterMismatch,
+        LoadError::Folder { reason, .. } if PassError::is_about_memory(reason) => Code::OutOfMemory,
+        _ => Code::Inference,
+    };
+    Failure::new(code, error.to_string())
 }
 
 /// What cannot happen, and did.

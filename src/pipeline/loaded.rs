@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use super::Source;
+use super::sets::Sets;
 use crate::diffusion::{self, Schedule};
-use crate::job::units::Size;
+use crate::job::units::{ClipSkip, Size};
 use crate::job::{Mode, ModelFacts};
 use crate::model::{
-    Classifier, Decoder, DepthNet, Encoder, Engine, Extra, Folder, LoadError, SafetyChecker, TextEncoders, Unet,
+    Adapters, Body, Classifier, Decoder, DepthNet, Encoder, Engine, Extra, Folder, LoadError, Reader, SafetyChecker,
+    Tokenizer, Unet,
 };
 
 /// A model whose graphs are loaded.
 pub(super) struct Loaded {
     pub(super) name: String,
     pub(super) folder: Folder,
-    pub(super) texts: TextEncoders,
-    pub(super) unet: Unet,
+    pub(super) engine: Engine,
+    /// What adapters change.
+    pub(super) body: Body,
+    tokenizer: Arc<Tokenizer>,
     pub(super) decoder: Decoder,
     /// For init images.
     pub(super) encoder: Option<Encoder>,
@@ -27,26 +31,34 @@ pub(super) struct Loaded {
     pub(super) classifier: Option<Classifier>,
     /// Set when the U-Net was exported for one size only.
     fixed_size: Option<Size>,
+    /// Set when the U-Net was exported for one length of texts only.
+    most_chunks: Option<usize>,
 }
 
 impl Loaded {
-    pub(super) fn load(engine: &Engine, source: &Source) -> Result<Self, LoadError> {
+    /// Loads a model; what adapters change stays in `sets`.
+    pub(super) fn load(engine: &Engine, source: &Source, sets: &Sets, adapters: &Adapters) -> Result<Self, LoadError> {
         let folder = Folder::open(&source.folder)?;
         runnable(&folder)?;
-        let unet = Unet::load(engine, &folder)?;
-        let loaded = Self {
+        let mut loaded = Self {
             name: source.name.clone(),
-            texts: TextEncoders::load(engine, &folder)?,
+            engine: engine.clone(),
+            body: Body::read(&folder),
+            tokenizer: Arc::new(Tokenizer::first(&folder)?),
             decoder: Decoder::load(engine, &folder)?,
             encoder: Encoder::load(engine, &folder)?,
             depth: DepthNet::load(engine, &folder)?,
             safety: if source.safety { SafetyChecker::load(engine, &folder)? } else { None },
             classifier: Classifier::load(engine, &folder)?,
-            fixed_size: fixed_size(&unet, &folder)?,
-            unet,
+            fixed_size: None,
+            most_chunks: None,
             folder,
         };
+        let set = sets.plain(&loaded, adapters)?;
+        loaded.fixed_size = fixed_size(&set.unet, &loaded.folder)?;
+        loaded.most_chunks = loaded.most_chunks(&set.unet);
         loaded.own_size()?;
+        loaded.own_clip_skip()?;
         if loaded.folder.unet.extra == Extra::Inpaint && loaded.encoder.is_none() {
             return Err(fault(&loaded.folder, "vae_encoder/model.onnx", "an inpainting model must have it".to_owned()));
         }
@@ -65,16 +77,31 @@ impl Loaded {
         Err(fault(&self.folder, "diffused.json", reason))
     }
 
+    fn own_clip_skip(&self) -> Result<(), LoadError> {
+        let (own, most) = (usize::from(self.folder.defaults.clip_skip.get()), self.body.most_clip_skip());
+        if own <= most {
+            return Ok(());
+        }
+        let reason = format!("clip_skip must be at most {most} for this text encoder, got {own}");
+        Err(fault(&self.folder, "diffused.json", reason))
+    }
+
     /// The shape of a picture's latents, [channels, height, width].
     pub(super) fn latent_shape(&self, size: Size) -> [usize; 3] {
         let side = |pixels: u32| (pixels / self.folder.vae.downscale) as usize;
         [self.folder.channels, side(size.height()), side(size.width())]
     }
 
+    /// How many chunks of text a U-Net takes, if it takes only so many.
+    pub(super) fn most_chunks(&self, unet: &Unet) -> Option<usize> {
+        let length = self.folder.texts.first().map_or(1, |facts| facts.length);
+        unet.fixed_tokens().map(|tokens| (tokens / length).max(1))
+    }
+
     /// How many pictures of that size are made together.
-    pub(super) fn at_once(&self, size: Size) -> u8 {
+    pub(super) fn at_once(&self, unet: &Unet, size: Size) -> u8 {
         let [_, height, width] = self.latent_shape(size);
-        u8::try_from(self.unet.pictures_at_once(height * width)).unwrap_or(u8::MAX)
+        u8::try_from(unet.pictures_at_once(height * width)).unwrap_or(u8::MAX)
     }
 
     /// What it can start from. Inpainting models encode a picture even where nothing is masked.
@@ -89,9 +116,9 @@ impl Loaded {
         all.into_iter().filter_map(|(mode, able)| able.then_some(mode)).collect()
     }
 
-    pub(super) fn facts(&self) -> ModelFacts {
+    pub(super) fn facts(&self, adapters: &Adapters) -> ModelFacts {
         let defaults = &self.folder.defaults;
-        let tokenizer = Arc::clone(self.texts.tokenizer());
+        let reader = Reader::new(Arc::clone(&self.tokenizer), &self.body.vocabulary(adapters), self.most_chunks);
         ModelFacts {
             name: self.name.clone(),
             family: self.folder.family.name(),
@@ -108,8 +135,10 @@ impl Loaded {
             encodes_at_random: self.encoder.as_ref().is_some_and(Encoder::samples_itself),
             estimates_depth: self.depth.is_some(),
             labels: self.classifier.as_ref().map_or_else(Vec::new, |classifier| classifier.labels().to_vec()),
-            tokens: self.texts.tokenizer().room(),
-            count_tokens: Arc::new(move |text| tokenizer.count(text)),
+            read: Arc::new(move |prompt, steps| reader.read(prompt, usize::from(steps.get()))),
+            clip_skip: defaults.clip_skip,
+            most_clip_skip: ClipSkip::at_most(self.body.most_clip_skip()),
+            adapters: self.body.facts(adapters),
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn plan(model: &Loaded, recipe: &Recipe) -> Plan {
             ramp: wish.ramp,
             interval: wish.interval,
             rescale: wish.rescale.get() as f32,
-            weights: vec![1.0],
+            weights: recipe.prompt.conditions().iter().map(|condition| condition.weight).collect(),
         },
         Guided::Embedded | Guided::None => Guidance::none(),
     };

@@ -7,29 +7,33 @@ use super::fault::{failure, halted, internal};
 use super::loaded::Loaded;
 use super::observed::Observed;
 use super::plan::plan;
+use super::sets::Set;
 use super::start::Ground;
+use super::texts::{Texts, texts};
 use super::trace::Trace;
 use crate::diffusion::{self, Latents, Noise, Plan, Steering};
 use crate::job::{Code, Failure, Made, Progress, Recipe, Stage, Watch};
-use crate::model::{Conditioning, Labelled, PassError, Prompted};
+use crate::model::{Labelled, PassError, Prompted};
 use crate::picture::Picture;
 
 /// Makes the pictures of `recipe`, as many at once as the model's memory allows.
 pub(super) fn pictures(
     model: &Loaded,
+    set: &Set,
     recipe: &Recipe,
     watch: &dyn Watch,
     trace: &mut Trace,
 ) -> Result<Vec<Made>, Failure> {
-    let run = Run::new(model, recipe, watch)?;
-    let texts = run.texts(trace)?;
+    let run = Run::new(model, set, recipe, watch)?;
+    run.begin(Stage::Text, 0, 0)?;
+    let texts = texts(set, recipe, !run.plan.guidance.is_none(), watch, trace)?;
     if recipe.canvas.init.is_some() {
         run.begin(Stage::Encode, 0, 0)?;
     }
     let canvas = Canvas::new(model, recipe, watch)?;
     let ground = Ground::new(model, recipe, &canvas, watch)?;
     let mut made = Vec::new();
-    let mut most = model.at_once(recipe.size);
+    let mut most = model.at_once(&set.unet, recipe.size);
     while made.len() < usize::from(recipe.count.get()) {
         let first = made.len() as u8;
         let some = (recipe.count.get() - first).min(most);
@@ -46,6 +50,7 @@ pub(super) fn pictures(
 /// A recipe that is being made.
 struct Run<'a> {
     model: &'a Loaded,
+    set: &'a Set,
     recipe: &'a Recipe,
     watch: &'a dyn Watch,
     plan: Plan,
@@ -53,34 +58,11 @@ struct Run<'a> {
     steps: usize,
 }
 
-/// What the prompt and the negative prompt mean to the model.
-struct Texts {
-    conditional: Conditioning,
-    /// Absent where guidance never looks at it.
-    unconditional: Option<Conditioning>,
-}
-
 impl<'a> Run<'a> {
-    fn new(model: &'a Loaded, recipe: &'a Recipe, watch: &'a dyn Watch) -> Result<Self, Failure> {
+    fn new(model: &'a Loaded, set: &'a Set, recipe: &'a Recipe, watch: &'a dyn Watch) -> Result<Self, Failure> {
         let plan = plan(model, recipe);
         let steps = plan.total_steps(&model.folder.scheduler, recipe.canvas.strength()).map_err(internal)?;
-        Ok(Self { model, recipe, watch, plan, steps })
-    }
-
-    fn texts(&self, trace: &mut Trace) -> Result<Texts, Failure> {
-        self.begin(Stage::Text, 0, 0)?;
-        let (encoders, recipe) = (&self.model.texts, self.recipe);
-        let conditional = encoders.encode(&recipe.prompt, self.watch).map_err(failure)?;
-        trace.keep_text("conditional", &conditional);
-        let unconditional = match self.plan.guidance.is_none() {
-            true => None,
-            false => Some(encoders.encode_negative(&recipe.negative_prompt, self.watch).map_err(failure)?),
-        };
-        if let Some(text) = &unconditional {
-            trace.keep_text("unconditional", text);
-        }
-        let unconditional = unconditional.map(|text| text.conditioning);
-        Ok(Texts { conditional: conditional.conditioning, unconditional })
+        Ok(Self { model, set, recipe, watch, plan, steps })
     }
 
     /// The final latents of `some` pictures from `first` on.
@@ -97,11 +79,12 @@ impl<'a> Run<'a> {
         let drawn = ground.drawn(&mut noise)?;
         drawn.traced().for_each(|(name, latents)| trace.keep_each(usize::from(first), name, latents));
         let prompted = Prompted {
-            unet: &model.unet,
-            conditional: vec![&texts.conditional],
-            unconditional: texts.unconditional.as_ref().unwrap_or(&texts.conditional),
+            unet: &self.set.unet,
+            conditional: texts.conditional.iter().collect(),
+            unconditional: texts.unconditional.as_ref().unwrap_or(&texts.conditional[0]),
             extra: drawn.extra.as_ref(),
             scale: recipe.guidance.scale.get() as f32,
+            strengths: &self.set.strengths,
             watch: self.watch,
         };
         let mut predict = Observed::new(prompted, self.watch, usize::from(first), trace);

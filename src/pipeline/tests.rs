@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Pipeline, Source, Trace};
 use crate::job::units::Seed;
-use crate::job::{Code, Failure, Generate, Limits, Made, Recipe, Rules, Stage, Stop};
+use crate::job::{Code, Failure, Generate, Limits, Made, Reading, Recipe, Rules, Stage, Stop};
 use crate::model::testing::{Miniature, Notes, runtime};
 use crate::model::{LoadError, Options};
+use crate::prompt::{Prompt, Syntax};
 
 fn rules(pipeline: &Pipeline) -> Rules {
     Rules {
@@ -22,7 +23,7 @@ fn rules(pipeline: &Pipeline) -> Rules {
 
 fn load(model: &Miniature) -> Result<Pipeline, LoadError> {
     let source = Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety: true };
-    Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source])
+    Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source], None)
 }
 
 /// A recipe of four steps with the given fields besides.
@@ -101,7 +102,7 @@ fn what_the_safety_checker_flags_is_unsafe_content() {
         .text("feature_extractor/preprocessor_config.json", r#"{"image_mean": [-9, -9, -9]}"#);
     let source = |safety| Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety };
     let load =
-        |safety| Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source(safety)]);
+        |safety| Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source(safety)], None);
     let checked = load(true).unwrap();
     let failure = checked.generate(&recipe(&checked, json!({})), &Notes::default()).unwrap_err();
     assert_eq!(failure.code, Code::UnsafeContent);
@@ -178,7 +179,33 @@ fn a_graph_for_one_size_makes_that_the_only_one() {
 #[test]
 fn tokens_are_counted_as_the_model_reads_them() {
     let facts = load(&Miniature::new()).unwrap().facts();
-    assert_eq!(((facts[0].count_tokens)("ab c"), facts[0].tokens), (3, 6));
+    let measure = |text: &str| {
+        let Reading { tokens, chunks, embeddings, lost } =
+            (facts[0].read)(&Prompt::parse(text, Syntax::Weighted), 4.try_into().unwrap());
+        assert!(embeddings.is_empty() && lost == 0);
+        (tokens, chunks)
+    };
+    assert_eq!(measure("ab c"), (3, 1));
+    assert_eq!(measure("a [b c:d:2] [e|f g] (h:1.5) AND i"), (7, 1));
+    assert_eq!(measure(&"a ".repeat(13)), (13, 3));
+}
+
+#[test]
+fn an_empty_negative_prompt_is_nothing_where_the_model_was_trained_so() {
+    let unconditional = |model: &Miniature, fields: Value| {
+        let (pipeline, mut trace) = (load(model).unwrap(), Trace::on());
+        pipeline.trace(&recipe(&pipeline, fields), &Notes::default(), &mut trace).unwrap();
+        let bytes = trace.to_safetensors().unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let all = ["embeddings.unconditional", "pooled.unconditional"].map(|name| tensors.tensor(name).unwrap());
+        let values = all.iter().flat_map(|tensor| tensor.data().as_chunks().0).map(|it| f32::from_le_bytes(*it));
+        (all[0].shape().to_vec(), values.sum::<f32>())
+    };
+    let keeps = Miniature::sdxl().set("model_index.json", "force_zeros_for_empty_prompt", false.into());
+    assert_eq!(unconditional(&Miniature::sdxl(), json!({})).1, 0.0);
+    assert_eq!(unconditional(&Miniature::sdxl(), json!({"prompt": "a b c d e f g"})), (vec![1, 16, 3], 0.0));
+    assert!(unconditional(&Miniature::sdxl(), json!({"negative_prompt": "a"})).1 > 0.0);
+    assert!(unconditional(&keeps, json!({})).1 > 0.0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use ndarray::{ArrayViewD, Axis};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, serialize};
 
 use crate::diffusion::Latents;
-use crate::model::Encoded;
+use crate::model::Conditioning;
 
 /// The tensors of a run by name, or nothing at all.
 ///
@@ -16,6 +16,8 @@ use crate::model::Encoded;
 /// | `tokens_2.conditional`, `tokens_2.unconditional` | `[tokens]` | those of a second tokenizer |
 /// | `embeddings.conditional`, `embeddings.unconditional` | `[1, tokens, width]` | what the text encoders give |
 /// | `pooled.conditional`, `pooled.unconditional` | `[1, width]` | the whole text in one vector, where the U-Net takes it |
+/// | `*.conditional.1`, ... | | the same for further conditions of a composed prompt |
+/// | `*@STEP` | | the same for a text that takes over at a step |
 /// | `K.noise` | `[1, channels, height, width]` | the noise that picture K starts from, standard deviation 1 |
 /// | `K.init` | latents | the init image, where the run does not start from noise alone |
 /// | `K.extra` | `[1, 1 or 5, height, width]` | what joins the latents of inpainting and depth models: mask and masked image, or depth |
@@ -62,12 +64,12 @@ impl Trace {
     }
 
     /// What a text became; `name` is `conditional` or `unconditional`.
-    pub(super) fn keep_text(&mut self, name: &str, text: &Encoded) {
-        for (place, ids) in ["tokens", "tokens_2"].iter().zip(&text.tokens) {
+    pub(super) fn keep_text(&mut self, name: &str, tokens: &[Vec<u32>], text: &Conditioning) {
+        for (place, ids) in ["tokens", "tokens_2"].iter().zip(tokens) {
             self.keep_ids(&format!("{place}.{name}"), ids);
         }
-        self.keep(&format!("embeddings.{name}"), text.conditioning.context.view().into_dyn());
-        if let Some(pooled) = &text.conditioning.pooled {
+        self.keep(&format!("embeddings.{name}"), text.context.view().into_dyn());
+        if let Some(pooled) = &text.pooled {
             self.keep(&format!("pooled.{name}"), pooled.view().into_dyn());
         }
     }
