@@ -11,19 +11,23 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use serde_json::json;
 
-pub use self::models::{load, rules};
+pub use self::models::{load, rules, start};
 use crate::config::{Config, ConfigError};
 use crate::job::{Generate, Rules};
 use crate::model::LoadError;
 use crate::mqtt::{Courier, CourierError, Signal, link};
 use crate::service::report::NodeFacts;
 use crate::service::worker::WorkerError;
-use crate::service::{Activity, Bell, Desk, Lifecycle, Notify, Pulse, Reporter, Store, StoreError, Worker};
+use crate::service::{
+    Activity, Bell, Desk, Lifecycle, LiveRules, Notice, Notify, Pulse, Reporter, Store, StoreError, Worker,
+};
 
 /// Signals that may wait for the courier; beyond that the network has to wait.
 const SIGNALS: usize = 256;
 /// How often threads and the watchdog are looked after.
 const TICK: Duration = Duration::from_millis(200);
+/// How often the adapters' folder is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why the appliance cannot work, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,9 @@ pub enum AppError {
     Thread(&'static str),
 }
 
+/// Gives other rules if something changed since it was asked last, such as the adapters in the store.
+pub type Refresh = Box<dyn FnMut() -> Option<Rules> + Send>;
+
 /// A running appliance.
 pub struct Appliance {
     activity: Arc<Activity>,
@@ -58,11 +65,21 @@ pub struct Appliance {
     link: JoinHandle<()>,
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     courier: Option<JoinHandle<Result<(), CourierError>>>,
+    rules: Arc<LiveRules>,
+    notify: Notify,
+    refresh: Refresh,
 }
 
 impl Appliance {
     /// Opens the store, takes up what was left there, and starts the three threads.
-    pub fn start(config: &Config, rules: Rules, generator: Arc<dyn Generate>) -> Result<Self, AppError> {
+    ///
+    /// `refresh` is asked from time to time for other rules.
+    pub fn start(
+        config: &Config,
+        rules: Rules,
+        generator: Arc<dyn Generate>,
+        refresh: Refresh,
+    ) -> Result<Self, AppError> {
         let store = Arc::new(Store::open(&config.store, &boot_id())?);
         let recovered = store.recover()?;
         if recovered > 0 {
@@ -78,7 +95,7 @@ impl Appliance {
         let (signals, inbox) = mpsc::sync_channel(SIGNALS);
         let parts = Parts {
             config,
-            rules: Arc::new(rules),
+            rules: Arc::new(LiveRules::new(rules)),
             store,
             activity,
             bell: Arc::new(Bell::default()),
@@ -86,23 +103,34 @@ impl Appliance {
             notify: notify(&signals),
             signals,
         };
-        parts.start(generator, inbox)
+        parts.start(generator, inbox, refresh)
     }
 
     /// Looks after the threads and the watchdog until `stop` is set or a thread ends.
     pub fn supervise(mut self, stop: &AtomicBool) -> Result<(), AppError> {
         let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
         tell_systemd(&[NotifyState::Ready]);
-        let mut fed = Instant::now();
+        let (mut fed, mut looked) = (Instant::now(), Instant::now());
         while !stop.load(Ordering::Relaxed) && !self.has_ended() {
             thread::sleep(TICK);
             if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.pulse.is_alive() {
                 tell_systemd(&[NotifyState::Watchdog]);
                 fed = Instant::now();
             }
+            if looked.elapsed() >= LOOK {
+                self.refresh();
+                looked = Instant::now();
+            }
         }
         tell_systemd(&[NotifyState::Stopping]);
         self.drain()
+    }
+
+    fn refresh(&mut self) {
+        if let Some(rules) = (self.refresh)() {
+            self.rules.change(rules);
+            (self.notify)(Notice::Rules);
+        }
     }
 
     fn has_ended(&self) -> bool {
@@ -133,7 +161,7 @@ impl Appliance {
 /// What the three threads share.
 struct Parts<'a> {
     config: &'a Config,
-    rules: Arc<Rules>,
+    rules: Arc<LiveRules>,
     store: Arc<Store>,
     activity: Arc<Activity>,
     bell: Arc<Bell>,
@@ -143,7 +171,12 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn start(self, generator: Arc<dyn Generate>, inbox: Receiver<Signal>) -> Result<Appliance, AppError> {
+    fn start(
+        self,
+        generator: Arc<dyn Generate>,
+        inbox: Receiver<Signal>,
+        refresh: Refresh,
+    ) -> Result<Appliance, AppError> {
         let worker = self.worker(generator);
         let courier = self.courier();
         let will = link::last_will(self.config.topics.availability());
@@ -158,6 +191,9 @@ impl Parts<'_> {
             pulse: self.pulse,
             signals: self.signals,
             leaving,
+            rules: self.rules,
+            notify: self.notify,
+            refresh,
         })
     }
 
@@ -165,7 +201,7 @@ impl Parts<'_> {
         Worker {
             store: Arc::clone(&self.store),
             generator,
-            rules: self.rules.for_stored(),
+            rules: Arc::clone(&self.rules),
             reporter: Reporter::new(&self.config.node),
             activity: Arc::clone(&self.activity),
             pulse: Arc::clone(&self.pulse),

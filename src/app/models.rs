@@ -1,10 +1,11 @@
 //! From the configuration to loaded models, and to the rules that requests are held against.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::AppError;
+use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
 use crate::job::request::Arrival;
 use crate::job::units::{Client, JobId};
@@ -15,9 +16,23 @@ use crate::pipeline::{Pipeline, Source};
 /// Loads the configured models onto the configured accelerator.
 pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
     let sources = sources(config, file)?;
-    let runtime = Runtime::start(config.engine.library.as_deref())?;
-    let options = Options { accelerator: config.engine.accelerator, threads: config.engine.threads, room: None };
-    Ok(Pipeline::load(&runtime, options, &sources)?)
+    let engine = &config.engine;
+    let runtime = Runtime::start(engine.library.as_deref())?;
+    let options =
+        Options { accelerator: engine.accelerator, threads: engine.threads, room: None, memory: engine.memory };
+    Ok(Pipeline::load(&runtime, options, &sources, Some(&config.models.adapters))?)
+}
+
+/// Other rules whenever the adapters in the store have changed.
+fn refresh(pipeline: Arc<Pipeline>, config: Config, file: PathBuf) -> Refresh {
+    Box::new(move || {
+        let facts = pipeline.refresh()?;
+        if let Err(error) = rules(&config, facts.clone(), &file) {
+            // Requests that need what is missing are refused one by one, and told so.
+            tracing::warn!(%error, "the adapters have changed, and the defaults do not fit any more");
+        }
+        Some(unchecked(&config, facts))
+    })
 }
 
 /// The model folders below `models.dir`, the default one first. Names come from this map, never from the network.
@@ -54,14 +69,17 @@ fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
     Ok(std::iter::once(default).chain(found.into_values()).collect())
 }
 
+/// Starts the appliance on loaded models.
+pub fn start(config: &Config, pipeline: Pipeline, file: &Path) -> Result<Appliance, AppError> {
+    let pipeline = Arc::new(pipeline);
+    let rules = rules(config, pipeline.facts(), file)?;
+    let refresh = refresh(Arc::clone(&pipeline), config.clone(), file.to_owned());
+    Appliance::start(config, rules, pipeline, refresh)
+}
+
 /// What requests are held against. The operator's defaults pass the same door as requests.
 pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Rules, ConfigError> {
-    let rules = Rules {
-        limits: config.limits.clone(),
-        defaults: config.defaults.clone(),
-        shortcut_output: config.image.clone(),
-        models,
-    };
+    let rules = unchecked(config, models);
     let probe = Arrival {
         client: Client::shortcut(),
         origin: Origin::Request,
@@ -80,6 +98,11 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
     }
     let faults = vec![Fault { path: format!("defaults.{field}"), message: refused.rejection.message }];
     Err(ConfigError { file: file.to_owned(), faults })
+}
+
+fn unchecked(config: &Config, models: Vec<ModelFacts>) -> Rules {
+    let (defaults, shortcut_output) = (config.defaults.clone(), config.image.clone());
+    Rules { limits: config.limits.clone(), defaults, shortcut_output, models }
 }
 
 #[cfg(test)]

@@ -11,10 +11,21 @@ const BUNDLED: &str = "models/shapes";
 /// Where the service keeps its models.
 const STORE: &str = "/var/lib/diffused/models";
 
+/// Where the service keeps its adapters.
+const ADAPTERS: &str = "/var/lib/diffused/adapters";
+
 /// The bundled model beside the executable or in a folder above it, else the only one in the service's model store.
 pub(super) fn model() -> Result<PathBuf, CliError> {
     let executable = env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
     find(&executable, Path::new(STORE))
+}
+
+/// The adapters of a model: the folder beside that of the models, or beside the model itself. It need not be there.
+pub(super) fn adapters(model: &Path) -> PathBuf {
+    let beside = |folder: Option<&Path>| folder.map(|folder| folder.join("adapters"));
+    let places = [beside(model.parent()), beside(model.parent().and_then(Path::parent))];
+    let found = places.into_iter().flatten().find(|folder| folder.is_dir());
+    found.unwrap_or_else(|| PathBuf::from(ADAPTERS))
 }
 
 fn find(executable: &Path, store: &Path) -> Result<PathBuf, CliError> {

@@ -11,11 +11,10 @@ use serde_json::json;
 
 use super::generate::{say, writable};
 use super::{CliError, bundled, log, progress, run, send};
-use crate::app::{self, Appliance};
+use crate::app;
 use crate::config::Config;
 use crate::job::units::Client;
 use crate::mqtt::{Broker, Requester, broker};
-use crate::pipeline::Pipeline;
 use crate::service::desk::fresh_id;
 
 /// The node of the demo.
@@ -51,7 +50,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let config = config(listen, &store.0, args)?;
     let file = Path::new("the demo's own configuration");
     let pipeline = app::load(&config, file)?;
-    let appliance = start(&config, pipeline, file)?;
+    let appliance = app::start(&config, pipeline, file)?;
     let service_stop = Arc::new(AtomicBool::new(false));
     let service = {
         let stop = Arc::clone(&service_stop);
@@ -70,11 +69,6 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     Ok(ended?)
 }
 
-fn start(config: &Config, pipeline: Pipeline, file: &Path) -> Result<Appliance, CliError> {
-    let rules = app::rules(config, pipeline.facts(), file)?;
-    Ok(Appliance::start(config, rules, Arc::new(pipeline))?)
-}
-
 /// The service's configuration goes through the same door as an operator's.
 fn config(listen: SocketAddr, store: &Path, args: &Args) -> Result<Config, CliError> {
     let model = args.model.clone().map_or_else(bundled::model, Ok)?;
@@ -85,6 +79,7 @@ fn config(listen: SocketAddr, store: &Path, args: &Args) -> Result<Config, CliEr
         "models": {
             "dir": model.parent().unwrap_or(Path::new(".")),
             "default": model.file_name().unwrap_or_default().to_string_lossy(),
+            "adapters": bundled::adapters(&model),
         },
         "store": { "dir": store },
         "engine": {},

@@ -73,7 +73,7 @@ impl From<LoadError> for CliError {
     fn from(error: LoadError) -> Self {
         let sentence = error.to_string();
         match error {
-            LoadError::Folder { .. } => Self::Data(sentence),
+            LoadError::Folder { .. } | LoadError::Adapter { .. } => Self::Data(sentence),
             LoadError::NoLibrary { .. }
             | LoadError::BadLibrary { .. }
             | LoadError::Runtime { .. }

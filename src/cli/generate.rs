@@ -31,6 +31,9 @@ pub struct Args {
     /// Folder of an exported model [default: the bundled one]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Folder with embeddings/, loras/ and hypernetworks/ [default: those that come with the model]
+    #[arg(long, value_name = "DIR")]
+    adapters: Option<PathBuf>,
     #[command(flatten)]
     wishes: Wishes,
     /// Print the facts of each picture as a line of JSON
@@ -87,10 +90,12 @@ fn pipeline(args: &Args) -> Result<Pipeline, CliError> {
         CliError::Usage(format!("accelerator must be cpu, cuda or tensorrt, got {}", args.accelerator))
     })?;
     let folder = args.model.clone().map_or_else(bundled::model, Ok)?;
+    let adapters = args.adapters.clone().unwrap_or_else(|| bundled::adapters(&folder));
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("model").to_owned();
     let runtime = Runtime::start(args.library.as_deref())?;
-    let options = Options { accelerator, threads: args.threads, room: None };
-    Ok(Pipeline::load(&runtime, options, &[Source { name, folder, safety: !args.no_safety_checker }])?)
+    let options = Options { accelerator, threads: args.threads, ..Options::default() };
+    let source = Source { name, folder, safety: !args.no_safety_checker };
+    Ok(Pipeline::load(&runtime, options, &[source], Some(&adapters))?)
 }
 
 /// Whoever runs the program may ask for whatever the contract allows.

@@ -4,6 +4,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod generate;
+pub mod models;
 pub mod run;
 pub mod send;
 
@@ -36,6 +37,7 @@ enum Verb {
     Generate(generate::Args),
     Send(send::Args),
     Check(check::Args),
+    Models(models::Args),
 }
 
 /// Runs the verb that the arguments name.
@@ -55,6 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Generate(args) => generate::run(args),
         Verb::Send(args) => send::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Models(args) => models::run(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{CliError, log};
-use crate::app::{self, Appliance};
+use crate::app;
 use crate::config::Config;
 
 /// Run the service until SIGTERM or SIGINT
@@ -22,8 +22,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     log::start(&config.log);
     let stop = stop_on_signals()?;
     let pipeline = app::load(&config, &args.config)?;
-    let rules = app::rules(&config, pipeline.facts(), &args.config)?;
-    let appliance = Appliance::start(&config, rules, Arc::new(pipeline))?;
+    let appliance = app::start(&config, pipeline, &args.config)?;
     tracing::info!(node = config.node, broker = config.broker.host, "ready");
     appliance.supervise(&stop)?;
     tracing::info!("stopped");

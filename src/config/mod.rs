@@ -62,6 +62,8 @@ pub struct Models {
     pub dir: PathBuf,
     /// The model of requests that name none; the only one there if absent.
     pub default: Option<String>,
+    /// The folder of adapters; it need not be there.
+    pub adapters: PathBuf,
 }
 
 /// How graphs are run.
@@ -75,6 +77,8 @@ pub struct Engine {
     pub threads: Option<usize>,
     /// Whether pictures are checked by the safety checker of models that have one.
     pub safety: bool,
+    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
+    pub memory: Option<u64>,
 }
 
 /// The log.

@@ -121,6 +121,18 @@ impl Section<'_> {
         default
     }
 
+    /// A size such as `6 GiB`.
+    pub(super) fn bytes(&mut self, key: &str) -> Option<u64> {
+        let text = self.text(key)?;
+        match text.parse::<bytesize::ByteSize>() {
+            Ok(size) if size.as_u64() > 0 => Some(size.as_u64()),
+            _ => {
+                self.fault(key, format!("must be a size such as 6 GiB or 800 MB, got {text:?}"));
+                None
+            }
+        }
+    }
+
     /// A path; a relative one is relative to the file's folder.
     pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
         self.text(key).map(|text| self.folder.join(text))

@@ -115,8 +115,9 @@ pub(super) fn models(reader: &mut Reader) -> Models {
     let models = Models {
         dir: section.path("dir").unwrap_or_else(|| PathBuf::from("/var/lib/diffused/models")),
         default: section.text("default"),
+        adapters: section.path("adapters").unwrap_or_else(|| PathBuf::from("/var/lib/diffused/adapters")),
     };
-    section.finish(&["adapters"]);
+    section.finish(&[]);
     models
 }
 
@@ -133,8 +134,9 @@ pub(super) fn engine(reader: &mut Reader) -> Engine {
         accelerator,
         threads: (threads > 0).then_some(threads),
         safety: section.flag("safety", true),
+        memory: section.bytes("memory"),
     };
-    section.finish(&["memory", "cache", "require"]);
+    section.finish(&["cache", "require"]);
     engine
 }
 

@@ -177,8 +177,6 @@ impl From<Map<String, Value>> for Fields {
 
 /// Fields of the contract that this version does not know yet.
 const LATER: &[&str] = &[
-    "loras",
-    "hypernetworks",
     "preview",
     "output.width",
     "output.height",

@@ -2,6 +2,7 @@
 //!
 //! Plain data and parsing only: no input or output, no clock, no threads.
 
+pub mod adapters;
 pub mod command;
 pub mod generate;
 pub mod outcome;
@@ -13,10 +14,12 @@ mod fields;
 mod json;
 mod recipe;
 
+pub use adapters::{AdapterFacts, AdapterKind, Fit};
 pub use generate::{Generate, Made, Progress, Stage, Watch};
 pub use outcome::{Code, Failure, Rejection, Stop};
 pub use recipe::{
-    Canvas, ClassifierWish, Depth, GuidanceWish, Init, MaskWish, NoiseWish, Parsed, Photo, Recipe, Variation,
+    AdapterWish, Canvas, ClassifierWish, Depth, GuidanceWish, Hypernetwork, Init, Lora, MaskWish, NoiseWish, Parsed,
+    Photo, Recipe, Variation,
 };
 pub use request::{Origin, Output, Request};
-pub use rules::{Limits, Mode, ModelFacts, Rules};
+pub use rules::{Limits, Mode, ModelFacts, Read, Reading, Rules};

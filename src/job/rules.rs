@@ -1,12 +1,15 @@
 //! What a request is held against: plain data, filled when the appliance starts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::adapters::AdapterFacts;
 use super::outcome::{Code, Rejection};
-use super::units::{GuidanceScale, Size, Steps};
+use super::units::{ClipSkip, GuidanceScale, Size, Steps};
 use crate::diffusion::{Sampler, SchedulerConfig};
+use crate::prompt::Prompt;
 
 /// The operator's limits and defaults, and the facts of the loaded models.
 #[derive(Clone)]
@@ -22,6 +25,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The model of that name.
+    pub fn model(&self, name: &str) -> Option<&ModelFacts> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
     /// The rules for requests that were accepted before and have every default written out.
     pub fn for_stored(&self) -> Self {
         let limits = Limits { request_bytes: usize::MAX, ..self.limits.clone() };
@@ -44,8 +52,21 @@ pub struct Limits {
     pub count: u8,
 }
 
-/// Counts the tokens of a text as a model's tokenizer sees them, without the begin and end tokens.
-pub type CountTokens = Arc<dyn Fn(&str) -> usize + Send + Sync>;
+/// How a model's tokenizer reads a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Tokens of all conditions together, without begin, end and padding, where they are most.
+    pub tokens: usize,
+    /// Chunks of 75 tokens of the longest condition.
+    pub chunks: usize,
+    /// Tokens of all conditions together that the model's graphs do not take.
+    pub lost: usize,
+    /// The embeddings of the store that are named in it, also those that do not fit the model.
+    pub embeddings: BTreeSet<String>,
+}
+
+/// Reads a prompt, over so many steps, with a model's tokenizer.
+pub type Read = Arc<dyn Fn(&Prompt, Steps) -> Reading + Send + Sync>;
 
 /// What a request must know of a model.
 #[derive(Clone)]
@@ -78,10 +99,14 @@ pub struct ModelFacts {
     pub estimates_depth: bool,
     /// What its classifier knows; empty if it has none.
     pub labels: Vec<String>,
-    /// Tokens of a prompt that it reads; more are cut off.
-    pub tokens: usize,
     /// Its tokenizer.
-    pub count_tokens: CountTokens,
+    pub read: Read,
+    /// Layers of its text encoder that are left out if nothing is said.
+    pub clip_skip: ClipSkip,
+    /// Layers that can be left out.
+    pub most_clip_skip: ClipSkip,
+    /// The adapters of the store, each held against this model.
+    pub adapters: Vec<AdapterFacts>,
 }
 
 impl ModelFacts {
@@ -140,8 +165,10 @@ impl ModelFacts {
             encodes_at_random: false,
             estimates_depth: modes.contains(&Mode::Depth),
             labels: vec!["red".to_owned(), "blue".to_owned()],
-            tokens: 75,
-            count_tokens: Arc::new(|text| text.len()),
+            read: Arc::new(|prompt, _| Reading { tokens: prompt.text().len(), chunks: 1, ..Reading::default() }),
+            clip_skip: ClipSkip::NONE,
+            most_clip_skip: ClipSkip::at_most(1),
+            adapters: Vec::new(),
         }
     }
 }

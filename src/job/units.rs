@@ -43,6 +43,8 @@ whole_numbers! {
     Seed(u64) "seed" 0..=9_007_199_254_740_991;
     /// Quality of a lossy encoder, in per cent.
     Quality(u8) "quality" 1..=100;
+    /// Layers of the text encoder that are left out.
+    ClipSkip(u8) "clip_skip" 0..=4;
     /// Nine goes first.
     Priority(u8) "priority" 0..=9;
     /// Margin around a mask's part of the picture, in pixels.
@@ -69,6 +71,16 @@ impl Seed {
     /// The seed of picture `k`.
     pub fn plus(self, k: u8) -> Self {
         Self(self.0 + u64::from(k))
+    }
+}
+
+impl ClipSkip {
+    /// The layer that the model itself takes.
+    pub const NONE: Self = Self(0);
+
+    /// So many layers, or as many as can be asked for.
+    pub fn at_most(layers: usize) -> Self {
+        Self(layers.min(4) as u8)
     }
 }
 
@@ -127,6 +139,8 @@ real_numbers! {
     ClassifierScale "classifier.scale" 0.0..=1000.0;
     /// A noise level of a restart, as sigma / alpha.
     RestartLevel "restart.from and restart.to" 0.0..=1000.0;
+    /// How much an adapter counts; below 0 it works the other way.
+    AdapterScale "scale" -4.0..=4.0;
     /// Radius of a mask's soft edge, in pixels.
     MaskFeather "mask_feather" 0.0..=256.0;
 }

@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 use super::report::unreadable_id;
 use super::store::{Accepted, Admission, JobKey, State, StoreError};
 use super::worker::Bell;
-use super::{Activity, Notice, Notify, Reporter, Store};
+use super::{Activity, LiveRules, Notice, Notify, Reporter, Store};
 use crate::job::request::{Arrival, Refused};
 use crate::job::units::{Client, JobId, Seed};
-use crate::job::{Code, Failure, Origin, Rejection, Request, Rules, Stop};
+use crate::job::{Code, Failure, Origin, Rejection, Request, Stop};
 
 /// How soon a requester that found no room may try again, if no job was measured yet.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ pub enum Verdict {
 /// Takes requests and commands. Belongs to one thread of the transport.
 pub struct Desk {
     /// What requests are held against.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<LiveRules>,
     /// Jobs that the queue holds.
     pub queue: u64,
     /// Open jobs that one client may have.
@@ -98,7 +98,7 @@ impl Desk {
         let accepted = self.store.admit(&admission, |seq, position| self.accepted(&request, seq, position))?;
         let rejection = match accepted {
             Accepted::New => {
-                let prompt = self.log_prompts.then_some(request.recipe.prompt.as_str());
+                let prompt = self.log_prompts.then_some(request.recipe.prompt.text());
                 tracing::info!(job = id, client = request.client.as_str(), prompt, "request accepted");
                 let open = self.store.open_jobs()?;
                 self.activity.change(|now| now.queue = open);
@@ -150,7 +150,7 @@ impl Desk {
                 "no response topic is allowed here, answers go to the reply topics",
             );
         }
-        Request::parse(arrival, &self.rules)
+        Request::parse(arrival, &self.rules.now())
     }
 
     fn arrival<'a>(&self, message: &'a Message) -> Arrival<'a> {
@@ -186,9 +186,10 @@ impl Desk {
 
     fn accepted(&self, request: &Request, seq: u64, position: u64) -> String {
         let eta = self.activity.snapshot().eta_after(position + 1);
-        let model = self.rules.models.iter().find(|model| model.name == request.recipe.model);
-        let tokens = model.map_or(0, |model| (model.count_tokens)(&request.recipe.prompt));
-        self.reporter.accepted(request, seq, position, eta, tokens)
+        let rules = self.rules.now();
+        let reading =
+            rules.model(&request.recipe.model).map(|model| (model.read)(&request.recipe.prompt, request.recipe.steps));
+        self.reporter.accepted(request, seq, position, eta, &reading.unwrap_or_default())
     }
 
     fn no_room(&self, message: String) -> Rejection {

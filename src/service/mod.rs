@@ -9,12 +9,14 @@ pub mod store;
 pub mod worker;
 
 mod activity;
+mod live;
 mod pulse;
 
 use std::sync::Arc;
 
 pub use activity::{Activity, Lifecycle};
 pub use desk::{Desk, Message, Verdict};
+pub use live::LiveRules;
 pub use pulse::Pulse;
 pub use report::Reporter;
 pub use store::{Address, Mail, MailKind, Store, StoreError};
@@ -27,6 +29,8 @@ pub enum Notice {
     Mail,
     /// The lifecycle, the queue or the progress changed.
     State,
+    /// The rules changed: `info` is not true any more.
+    Rules,
     /// A progress message for one requester; worth nothing once it is late.
     Progress {
         /// Whom it is for.

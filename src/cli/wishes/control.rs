@@ -1,4 +1,4 @@
-//! Flags for guidance and noise beyond the usual.
+//! Flags for adapters, guidance and noise beyond the usual.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Given;
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Guidance and noise")]
+#[command(next_help_heading = "Adapters, guidance and noise")]
 pub(super) struct Control {
     /// How far the guided output is scaled back, 0 to 1
     #[arg(long)]
@@ -18,6 +18,15 @@ pub(super) struct Control {
     /// How guidance changes over the run: constant, linear or cosine
     #[arg(long, value_name = "NAME")]
     guidance_ramp: Option<String>,
+    /// A LoRA and its scale; may be given several times
+    #[arg(long, value_name = "NAME=SCALE", value_parser = adapter)]
+    lora: Vec<(String, f64)>,
+    /// A hypernetwork and its strength; may be given several times
+    #[arg(long, value_name = "NAME=SCALE", value_parser = adapter)]
+    hypernetwork: Vec<(String, f64)>,
+    /// Layers of the text encoder that are left out, 0 to 4
+    #[arg(long, value_name = "LAYERS")]
+    clip_skip: Option<i64>,
     /// Classifier guidance, where the model has a classifier
     #[arg(long, value_name = "LABEL=SCALE", value_parser = pair)]
     classifier: Option<(String, f64)>,
@@ -52,6 +61,9 @@ impl Control {
             ("guidance_rescale", self.guidance_rescale.map(|value| json!(value))),
             ("guidance_interval", self.guidance_interval.map(|value| json!(value))),
             ("guidance_ramp", self.guidance_ramp.as_ref().map(|value| json!(value))),
+            ("loras", adapters(&self.lora)),
+            ("hypernetworks", adapters(&self.hypernetwork)),
+            ("clip_skip", self.clip_skip.map(|value| json!(value))),
             ("classifier", self.classifier.as_ref().map(|(label, scale)| json!({"label": label, "scale": scale}))),
             ("seed_source", self.seed_source.as_ref().map(|value| json!(value))),
             ("variation", self.variation.as_ref().map(|(seed, strength)| variation(seed, *strength))),
@@ -84,6 +96,15 @@ fn pair(text: &str) -> Result<(String, f64), String> {
     let wrong = || format!("expected a name or number, = and a number, got {text}");
     let (name, number) = text.rsplit_once('=').ok_or_else(wrong)?;
     Ok((name.to_owned(), number.parse().map_err(|_| wrong())?))
+}
+
+fn adapters(given: &[(String, f64)]) -> Option<Value> {
+    (!given.is_empty()).then(|| given.iter().map(|(name, scale)| json!({"name": name, "scale": scale})).collect())
+}
+
+/// A name alone has the scale 1.
+fn adapter(text: &str) -> Result<(String, f64), String> {
+    if text.contains('=') { pair(text) } else { Ok((text.to_owned(), 1.0)) }
 }
 
 #[cfg(test)]

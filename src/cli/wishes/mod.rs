@@ -18,7 +18,7 @@ pub(super) struct Wishes {
     /// What to keep away from
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
-    /// How the prompt is read: plain
+    /// How the prompt is read: weighted, or plain without any markup
     #[arg(long, value_name = "NAME")]
     prompt_syntax: Option<String>,
     /// Seed of the first picture; -1 draws one

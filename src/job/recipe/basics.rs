@@ -17,63 +17,6 @@ pub(super) fn model(name: Option<String>, rules: &Rules) -> Result<&ModelFacts, 
     })
 }
 
-/// Fields whose other values belong to later versions.
-pub(super) fn refuse_what_comes_later(fields: &mut Fields) -> Result<(), Rejection> {
-    for (field, known, later) in [("prompt_syntax", "plain", "weighted")] {
-        match fields.text(field)? {
-            Some(value) if value == later => {
-                let message = format!("{field} {later} is not supported by this version, only {known}");
-                return Err(Rejection::of_field(Code::UnsupportedMode, field, message));
-            }
-            Some(value) if value != known => {
-                return Err(Rejection::field(
-                    field,
-                    format!("{field} must be {known} or {later}, got {}", shown(&value)),
-                ));
-            }
-            _ => {}
-        }
-    }
-    match fields.integer("clip_skip")? {
-        None | Some(0) => Ok(()),
-        Some(1..=4) => Err(Rejection::of_field(
-            Code::UnsupportedMode,
-            "clip_skip",
-            "clip_skip is not supported by this version, only 0",
-        )),
-        Some(other) => Err(Rejection::field("clip_skip", format!("clip_skip must be between 0 and 4, got {other}"))),
-    }
-}
-
-pub(super) fn prompt(text: Option<String>, limits: &Limits) -> Result<String, Rejection> {
-    match text {
-        None => Err(Rejection::field("prompt", "prompt is required")),
-        Some(text) if text.trim().is_empty() => Err(Rejection::field("prompt", "prompt must not be empty")),
-        Some(text) => bounded("prompt", text, limits),
-    }
-}
-
-pub(super) fn negative_prompt(text: Option<String>, limits: &Limits) -> Result<String, Rejection> {
-    bounded("negative_prompt", text.unwrap_or_default(), limits)
-}
-
-fn bounded(field: &str, text: String, limits: &Limits) -> Result<String, Rejection> {
-    let chars = text.chars().count();
-    if chars > limits.prompt_chars {
-        let message = format!("{field} must have at most {} characters, got {chars}", limits.prompt_chars);
-        return Err(Rejection::of_field(Code::PromptTooLong, field, message));
-    }
-    if text.contains('\0') {
-        return Err(Rejection::field(field, format!("{field} must not contain the character NUL")));
-    }
-    Ok(text)
-}
-
-pub(super) fn cut_off(field: &str, text: &str, model: &ModelFacts) -> Option<String> {
-    let tokens = (model.count_tokens)(text);
-    (tokens > model.tokens).then(|| format!("{field} has {tokens} tokens, only the first {} are read", model.tokens))
-}
-
 /// Absent, null and -1 all ask for a random seed, which is drawn once, when the request is accepted.
 pub(super) fn seed(fields: &mut Fields, fresh: Seed) -> Result<Seed, Rejection> {
     match fields.take("seed") {

@@ -7,6 +7,7 @@ use crate::job::fields::Fields;
 use crate::job::outcome::{Code, Rejection};
 use crate::job::rules::ModelFacts;
 use crate::job::units::{ClassifierScale, GuidanceRescale, GuidanceScale, shown};
+use crate::prompt::{Kind, Prompt};
 
 /// How much the prompt counts, and whether a classifier has a say.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +34,17 @@ pub struct ClassifierWish {
 }
 
 impl GuidanceWish {
-    pub(super) fn take(fields: &mut Fields, model: &ModelFacts, warnings: &mut Vec<String>) -> Result<Self, Rejection> {
+    pub(super) fn take(
+        fields: &mut Fields,
+        model: &ModelFacts,
+        prompt: &Prompt,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Rejection> {
         Ok(Self {
-            scale: scale(fields.real("guidance_scale")?, model, warnings),
+            scale: match fields.real("guidance_scale")? {
+                None => own_scale(model, prompt)?,
+                Some(asked) => scale(asked, model, warnings),
+            },
             rescale: fields.real("guidance_rescale")?.map_or_else(|| GuidanceRescale::try_from(0.0), Ok)?,
             interval: interval(fields)?,
             ramp: ramp(fields.text("guidance_ramp")?)?,
@@ -78,14 +87,20 @@ impl ClassifierWish {
 }
 
 /// A model without guidance ignores the scale, and says so.
-fn scale(asked: Option<GuidanceScale>, model: &ModelFacts, warnings: &mut Vec<String>) -> GuidanceScale {
-    match asked {
-        Some(scale) if model.guidance == "none" && scale != model.guidance_scale => {
-            warnings.push("guidance_scale is ignored, the model works without guidance".to_owned());
-            model.guidance_scale
-        }
-        Some(scale) => scale,
-        None => model.guidance_scale,
+fn scale(asked: GuidanceScale, model: &ModelFacts, warnings: &mut Vec<String>) -> GuidanceScale {
+    if model.guidance == "none" && asked != model.guidance_scale {
+        warnings.push("guidance_scale is ignored, the model works without guidance".to_owned());
+        return model.guidance_scale;
+    }
+    asked
+}
+
+/// Where nothing is said: the model's own. DreamArtist pairs are trained at 3 to 5, and lose their style beyond.
+fn own_scale(model: &ModelFacts, prompt: &Prompt) -> Result<GuidanceScale, Rejection> {
+    let pair = prompt.references().iter().any(|reference| reference.kind == Kind::DreamArtist);
+    match pair && model.guidance == "cfg" {
+        true => GuidanceScale::try_from(model.guidance_scale.get().clamp(3.0, 5.0)),
+        false => Ok(model.guidance_scale),
     }
 }
 

@@ -8,6 +8,7 @@ mod receive;
 mod retained;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use rumqttc::v5::mqttbytes::v5::{Filter, Publish, RetainForwardRule, SubscribeRe
 use super::slot::{Inbox, Slot};
 use super::wire::{Content, Outgoing};
 use super::{Signal, Topics};
-use crate::job::Origin;
+use crate::job::{Origin, Rules};
 use crate::service::report::NodeFacts;
 use crate::service::{Desk, Lifecycle, Notice, StoreError};
 
@@ -73,6 +74,7 @@ impl Courier {
             retained: VecDeque::new(),
             answers: VecDeque::new(),
             state_sent: None,
+            rules_told: None,
             state_changed: false,
             refused: None,
             leaving: None,
@@ -85,6 +87,7 @@ impl Courier {
             }
             talk.acknowledge_ready();
             talk.refresh_state();
+            talk.refresh_info();
             talk.send_next()?;
             if talk.has_left()? {
                 return Ok(());
@@ -104,6 +107,8 @@ struct Talk {
     answers: VecDeque<(Outgoing, u64)>,
     state_sent: Option<(Instant, (Lifecycle, Vec<&'static str>))>,
     state_changed: bool,
+    /// The rules that `info` told of last.
+    rules_told: Option<Arc<Rules>>,
     /// The mail that the broker refused last, and how often.
     refused: Option<(i64, u32)>,
     leaving: Option<Farewell>,
@@ -125,7 +130,7 @@ impl Talk {
             Signal::Granted(codes) => self.granted(&codes),
             Signal::Incoming(publish) => self.receive(publish)?,
             Signal::Acknowledged(reason) => self.acknowledged(reason)?,
-            Signal::Notice(Notice::Mail) => {}
+            Signal::Notice(Notice::Mail | Notice::Rules) => {}
             Signal::Notice(Notice::State) => self.state_changed = true,
             Signal::Notice(Notice::Progress { address, body }) => {
                 // Worth nothing once it is late, so it never waits behind anything.

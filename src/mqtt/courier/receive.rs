@@ -55,7 +55,7 @@ impl Talk {
     fn command(&self, client: &Client, publish: &Publish) -> Result<Outgoing, StoreError> {
         let desk = &self.courier.desk;
         let message = wire::message(publish, client.clone(), Origin::Request);
-        let limit = desk.rules.limits.request_bytes;
+        let limit = desk.rules.now().limits.request_bytes;
         let (id, body) = match Command::parse(&message.payload, message.retained, limit) {
             Ok(Command::Cancel { id, job }) => {
                 let jobs = desk.cancel(client, job.as_ref())?;

@@ -1,5 +1,6 @@
 //! What the broker keeps for everybody: `info`, `state`, `availability`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Talk;
@@ -9,9 +10,19 @@ use crate::mqtt::wire::{Content, Outgoing};
 const STATE_EVERY: Duration = Duration::from_secs(10);
 
 impl Talk {
+    /// Tells of rules that have changed since they were told last.
+    pub(super) fn refresh_info(&mut self) {
+        let now = self.courier.desk.rules.now();
+        if self.line.subscribed && self.rules_told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &now)) {
+            self.queue_info();
+        }
+    }
+
     pub(super) fn queue_info(&mut self) {
         let courier = &self.courier;
-        let info = courier.desk.reporter.info(&courier.desk.rules, &courier.facts);
+        let rules = courier.desk.rules.now();
+        let info = courier.desk.reporter.info(&rules, &courier.facts);
+        self.rules_told = Some(rules);
         self.retained.push_back(Outgoing::retained(courier.topics.info(), info, Content::Json));
     }
 

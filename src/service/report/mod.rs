@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use self::line::{Envelope, Line, millis, shorten, time};
 pub use self::retained::NodeFacts;
 use crate::job::units::{JobId, Seed, Tags};
-use crate::job::{Failure, Progress, Rejection, Request};
+use crate::job::{Failure, Fit, Progress, Reading, Rejection, Request};
 use crate::picture::Encoded;
 use crate::service::store::State;
 
@@ -37,23 +37,38 @@ impl Reporter {
     }
 
     /// `accepted`, with the number of jobs before this one and the time until its turn if that can be guessed.
-    pub fn accepted(&self, request: &Request, seq: u64, position: u64, eta: Option<Duration>, tokens: usize) -> String {
+    pub fn accepted(
+        &self,
+        request: &Request,
+        seq: u64,
+        position: u64,
+        eta: Option<Duration>,
+        reading: &Reading,
+    ) -> String {
         let body = Line::new("state", "accepted")
             .all(&self.envelope(request.id.as_str(), seq))
             .put("position", position)
             .maybe("eta_ms", eta.map(millis))
             .put("model", &request.recipe.model)
             .put("seed", request.recipe.seed.get())
-            .put("tokens", tokens)
-            .put("chunks", 1);
+            .put("tokens", reading.tokens)
+            .put("chunks", reading.chunks);
         let body = if request.warnings.is_empty() { body } else { body.put("warnings", &request.warnings) };
         body.tags(&request.tags).done()
     }
 
-    /// `started`, for the given attempt, counted from 1.
-    pub fn started(&self, request: &Request, seq: u64, attempt: u32) -> String {
+    /// `started`, for the given attempt, counted from 1, with the LoRAs that the model does not have a place for in whole.
+    pub fn started(&self, request: &Request, seq: u64, attempt: u32, unmatched: &[(String, Fit)]) -> String {
         let envelope = self.envelope(request.id.as_str(), seq);
-        Line::new("state", "started").all(&envelope).put("attempt", attempt).tags(&request.tags).done()
+        let body = Line::new("state", "started").all(&envelope).put("attempt", attempt);
+        let told =
+            |(name, fit): &(String, Fit)| json!({"name": name, "matched": fit.matched, "unmatched": fit.unmatched});
+        let body = match unmatched {
+            [] => body,
+            // Statuses must stay small, so of many only the first are named.
+            some => body.put("loras", some.iter().take(4).map(told).collect::<Vec<_>>()),
+        };
+        body.tags(&request.tags).done()
     }
 
     /// `done`: how long the job waited and ran, and what its pictures are.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Reporter;
 use super::line::{Line, millis, time};
 use crate::diffusion::{SAMPLERS, Schedule};
-use crate::job::{ModelFacts, Rules};
+use crate::job::{AdapterKind, ModelFacts, Rules};
 use crate::picture::Format;
 use crate::service::activity::Activity;
 
@@ -51,7 +51,7 @@ impl Reporter {
             .put("samplers", SAMPLERS.iter().map(|sampler| sampler.name).collect::<Vec<_>>())
             .put("schedules", Schedule::ALL.iter().map(|schedule| schedule.name()).collect::<Vec<_>>())
             .put("formats", Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>())
-            .put("adapters", json!({"lora": 0, "embedding": 0, "hypernetwork": 0}))
+            .put("adapters", adapters(rules))
             .put("image", &facts.image)
             .put("limits", limits)
             .put("features", Vec::<String>::new())
@@ -82,6 +82,13 @@ impl Reporter {
         }
         body.put("model", &now.model).put("alerts", now.alerts).put("health", health).done()
     }
+}
+
+/// How many adapters of each kind the store has, whether they fit or not.
+fn adapters(rules: &Rules) -> Map<String, Value> {
+    let all = rules.models.first().map_or(&[][..], |model| &model.adapters);
+    let count = |kind| all.iter().filter(|adapter| adapter.kind == kind).count();
+    AdapterKind::ALL.into_iter().map(|kind| (kind.name().to_owned(), json!(count(kind)))).collect()
 }
 
 /// What requesters should know of a model.

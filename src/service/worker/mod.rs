@@ -12,9 +12,9 @@ pub use self::bell::Bell;
 use self::onlooker::Onlooker;
 use super::report::{Delivered, hex};
 use super::store::{Finished, Queued, State, StoreError};
-use super::{Activity, Lifecycle, Notice, Notify, Pulse, Reporter, Store};
+use super::{Activity, Lifecycle, LiveRules, Notice, Notify, Pulse, Reporter, Store};
 use crate::job::request::Arrival;
-use crate::job::{Code, Failure, Generate, Made, Rejection, Request, Rules, Stop};
+use crate::job::{Code, Failure, Generate, Made, Rejection, Request, Stop};
 use crate::picture::Encoded;
 
 /// A request over which the process died this often in one boot of the machine is not tried again.
@@ -31,7 +31,7 @@ pub struct Worker {
     /// Makes the pictures.
     pub generator: Arc<dyn Generate>,
     /// What stored requests are held against.
-    pub rules: Rules,
+    pub rules: Arc<LiveRules>,
     /// Writes the statuses.
     pub reporter: Reporter,
     /// What goes on.
@@ -120,8 +120,7 @@ impl Worker {
             return Ok(Ending::Failed(failure));
         }
         let attempt = job.attempts + 1;
-        let begin =
-            self.store.begin(job.key, SystemTime::now(), |seq| self.reporter.started(&request, seq, attempt))?;
+        let begin = self.store.begin(job.key, SystemTime::now(), |seq| self.started(&request, seq, attempt))?;
         let Some(seq) = begin else { return Ok(Ending::Skipped) };
         match self.make(job, &request, seq) {
             Ok((made, encoded)) => {
@@ -144,7 +143,14 @@ impl Worker {
             fresh_id: job.address.id.clone(),
             fresh_seed: 0_u32.into(),
         };
-        Request::parse(&arrival, &self.rules).map_err(|refused| refused.rejection)
+        Request::parse(&arrival, &self.rules.now().for_stored()).map_err(|refused| refused.rejection)
+    }
+
+    /// `started`, with what of the LoRAs the model has no place for.
+    fn started(&self, request: &Request, seq: u64, attempt: u32) -> String {
+        let rules = self.rules.now();
+        let unmatched = rules.model(&request.recipe.model).map(|model| request.recipe.unmatched(model));
+        self.reporter.started(request, seq, attempt, &unmatched.unwrap_or_default())
     }
 
     /// Reasons not to begin at all.
