@@ -44,3 +44,15 @@ phase classifier classifier.pt classifier_training.py "$here/shapes" "$work/clas
 "$python" -W ignore "$here/training/classifier_graph.py" "$work/classifier.pt" "$here/shapes"
 "$python" -W ignore "$here/training/measure.py" "$here/shapes" --sheet "$here/shapes.png"
 "$python" -W ignore "$here/training/classifier_guidance.py" "$here/shapes" --sheet "$here/shapes-classifier.png"
+
+adapters=$here/adapters
+phase totem none train_embedding.py "$here/shapes" "$work/adapters" \
+    "$adapters/embeddings/totem.safetensors" "$here/../tests/golden/adapters/shapes/totem.pt"
+phase beacon none train_dreamartist.py "$here/shapes" "$work/adapters" \
+    "$adapters/embeddings/beacon.pt" "$adapters/embeddings/beacon-neg.pt"
+phase outline none train_lora.py "$here/shapes" "$work/adapters" "$adapters/loras/outline.safetensors"
+phase blueprint none train_hypernetwork.py "$here/shapes" "$work/adapters" \
+    "$adapters/hypernetworks/blueprint.pt"
+"$python" -W ignore "$here/training/adapters_reference.py" "$here/shapes" "$adapters" \
+    "$here/../tests/golden/adapters/shapes"
+"$python" -W ignore "$here/training/measure_adapters.py" "$here/shapes" "$adapters" --sheet "$here/shapes-adapters.png"

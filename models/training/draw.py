@@ -49,15 +49,15 @@ def one_object(rnd, shape=None, colour=None, background=None, size=None, place=N
     return finish(image), dict(kind="one", shape=shape, colour=colour, background=background, size=size, place=place)
 
 
-def two_objects(rnd):
-    """Two shapes side by side or one above the other."""
+def two_objects(rnd, *chosen):
+    """Two shapes side by side or one above the other; `chosen` may give both (shape, colour) and the relation."""
     while True:
-        first, second = ((rnd.choice(SHAPES), rnd.choice(list(COLOURS))) for _ in range(2))
+        first, second = chosen[:2] or ((rnd.choice(SHAPES), rnd.choice(list(COLOURS))) for _ in range(2))
         background = rnd.choice(list(COLOURS))
         visible = background not in (first[1], second[1])
         if visible and first != second and not held_out(*first, background) and not held_out(*second, background):
             break
-    relation = rnd.choice(list(RELATIONS))
+    relation = chosen[2] if chosen else rnd.choice(list(RELATIONS))
     right, down = RELATIONS[relation]
     image, pen = canvas(nearly(rnd, background))
     for (shape, colour), side in ((first, 15.8), (second, -15.8)):

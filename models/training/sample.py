@@ -49,7 +49,7 @@ class Model:
         without, prompted = np.split(both, 2)
         return without + guidance * (prompted - without)
 
-    def pictures(self, prompts, guidance=None, steps=None, seed=0, batch=32):
+    def pictures(self, prompts, guidance=None, steps=None, seed=0, batch=32, negative=""):
         """DDIM with leading timesteps and offset 1, as Stable Diffusion v1 has it; returns bytes, height by width."""
         guidance = self.settings["guidance_scale"] if guidance is None else guidance
         steps = steps or self.settings["steps"]
@@ -57,7 +57,7 @@ class Model:
         made = []
         for start in range(0, len(prompts), batch):
             words = self.words(prompts[start:start + batch])
-            empty = np.repeat(self.words([""]), len(words), 0)
+            empty = np.repeat(self.words([negative]), len(words), 0)
             latents = random.standard_normal((len(words), 4, 8, 8))
             stride = TRAINING_STEPS // steps
             for time in range((steps - 1) * stride + 1, 0, -stride):
