@@ -7,8 +7,8 @@
 //! | `family` | a model folder, its cases, their references, and the program at work on them |
 //! | `compare` | how near two runs are |
 
-mod compare;
-mod family;
+pub mod compare;
+pub mod family;
 
 use std::error::Error;
 
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use compare::{FLOAT32, Run, Tolerance, Values};
 use family::Family;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Graphs in 16-bit floats against torch in 32-bit floats: what rounding to 11 bits does to a run of 12 to 20 steps. Seen on
 /// x86: latents 7.3e-3; bytes up to 5, and 0.3 % of them by more than 3.
-const FLOAT16: Tolerance = Tolerance { tensors: 1.5e-2, usual_byte: 3, unusual: 1e-2, worst_byte: 10 };
+pub const FLOAT16: Tolerance = Tolerance { tensors: 1.5e-2, usual_byte: 3, unusual: 1e-2, worst_byte: 10 };
 
 /// Every case of a family; all faults are told together.
-fn replay(family: &Family, tolerance: Tolerance) -> Result<()> {
+pub fn replay(family: &Family, tolerance: Tolerance) -> Result<()> {
     family.is_unchanged()?;
     let (mut wrong, cases) = (Vec::new(), family.cases()?);
     for case in cases.iter().filter(|case| case["flagged"] != true) {
@@ -128,7 +128,7 @@ fn the_safety_checker_flags_what_the_reference_flags() -> Result<()> {
 }
 
 /// Runs `changed` requests and asks that each is told from the reference of the case it was made of, by the tensor named.
-fn all_are_noticed(family: &Family, case: &str, changes: &[(&str, Value, &str)]) -> Result<()> {
+pub fn all_are_noticed(family: &Family, case: &str, changes: &[(&str, Value, &str)]) -> Result<()> {
     let case = family.case(case)?;
     for (field, value, what) in changes {
         let mut changed = case.clone();

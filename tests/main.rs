@@ -8,9 +8,11 @@
 //! | `durability` | brokers and services that are stopped, killed and started again |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
+//! | `import` | checkpoints that become model folders again |
 //! | `picture` | the bundled model, end to end: what is in the picture |
 //! | `modes` | image-to-image, inpainting, classifier guidance, variations: what must hold whatever the reference does |
 //! | `golden` | agreement with the reference implementation |
+//! | `adapters` | the same for adapters, the prompt language and clip skip |
 //! | `support` | mosquitto, an independent listener, the fake generator |
 
 // A test binary has no outside: `pub` here only says that a module offers something to the others.
@@ -20,12 +22,14 @@
 
 mod support;
 
+mod adapters;
 mod architecture;
 mod binary;
 mod contract;
 mod durability;
 mod generate;
 mod golden;
+mod import;
 mod modes;
 mod picture;
 mod service;

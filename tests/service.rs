@@ -220,3 +220,27 @@ fn keys_stand_in_the_contracts_order() {
     let image = listener.status("a1", "done")["images"][0].clone();
     assert_eq!(keys(image), "k seed format width height bytes sha256 part_bytes parts");
 }
+
+#[test]
+fn what_a_lora_has_without_a_place_in_the_model_is_told_when_the_job_starts() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    let info = listener.first("jet1/info").json();
+    assert_eq!(info["adapters"], json!({"lora": 2, "embedding": 1, "hypernetwork": 0}));
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a1","prompt":"a cat <lora:style:0.5>"}"#, &[]);
+    assert_eq!(listener.status("a1", "started")["loras"], json!([{"name": "style", "matched": 5, "unmatched": 2}]));
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a2","prompt":"a cat"}"#, &[]);
+    assert!(listener.status("a2", "started").get("loras").is_none());
+}
+
+#[test]
+fn adapters_that_change_while_it_runs_are_told_and_held_against_requests() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let node = Node::online(&broker, Painter::default(), &listener);
+    node.emptied.store(true, std::sync::atomic::Ordering::SeqCst);
+    listener.first_where("jet1/info", |heard| heard.json()["adapters"]["lora"] == json!(0));
+    broker.publish("diffused/jet1/request/esp32", r#"{"id":"a1","prompt":"a cat <lora:style>"}"#, &[]);
+    assert_eq!(listener.status("a1", "rejected")["code"], json!("unknown_adapter"));
+}

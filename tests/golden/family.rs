@@ -13,14 +13,22 @@ use super::Result;
 use super::compare::{Run, Tolerance, Values};
 
 /// Fields of a case that are no fields of a request.
-const ABOUT: [&str; 3] = ["name", "same_as", "flagged"];
+const ABOUT: [&str; 4] = ["name", "same_as", "flagged", "unchanged"];
 /// Fields of a request that name a file.
 const FILES: [&str; 3] = ["init_image", "mask", "depth"];
+/// Fields of a request that list adapters, and the flag for each of them.
+const LISTS: [(&str, &str); 2] = [("loras", "--lora"), ("hypernetworks", "--hypernetwork")];
+/// Where the cases of families lie; the star stands for the family's name.
+const PLAIN: &str = "families/*/cases";
+/// Where those with adapters lie.
+const ADAPTED: &str = "adapters/cases/*";
 
 /// A family of models: a folder and what diffusers makes of requests to it.
 pub struct Family {
     folder: PathBuf,
-    references: PathBuf,
+    name: String,
+    /// Where its references lie, and those of other families in the place of the star.
+    references: &'static str,
     /// Holds the folder where it had to be put together.
     _assembled: Option<TempDir>,
 }
@@ -31,9 +39,9 @@ fn golden() -> PathBuf {
 
 impl Family {
     /// A folder that is complete as it is, relative to the repository.
-    pub fn at(folder: &str, references: &str) -> Self {
+    pub fn at(folder: &str, references: &'static str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        Self { folder, references: golden().join(references), _assembled: None }
+        Self { folder, name: String::new(), references, _assembled: None }
     }
 
     /// One of `families`, put together from its own files and those that it shares.
@@ -44,11 +52,26 @@ impl Family {
         for (part, source) in &shared {
             copy(&golden().join(source.as_str().unwrap_or_default()), &whole.path().join(part))?;
         }
-        Ok(Self { folder: whole.path().to_owned(), references: family.join("cases"), _assembled: Some(whole) })
+        Ok(Self { folder: whole.path().to_owned(), name: name.to_owned(), references: PLAIN, _assembled: Some(whole) })
+    }
+
+    /// The same with its cases of adapters, prompts and clip skip.
+    pub fn adapted(name: &str) -> Result<Self> {
+        Ok(Self { references: ADAPTED, ..Self::named(name)? })
+    }
+
+    /// The model folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder with the cases of a family of this one's kind.
+    fn cases_of(&self, family: &str) -> PathBuf {
+        golden().join(self.references.replace('*', family))
     }
 
     pub fn cases(&self) -> Result<Vec<Value>> {
-        Ok(serde_json::from_str(&fs::read_to_string(self.references.join("cases.json"))?)?)
+        Ok(serde_json::from_str(&fs::read_to_string(self.cases_of(&self.name).join("cases.json"))?)?)
     }
 
     pub fn case(&self, name: &str) -> Result<Value> {
@@ -58,10 +81,9 @@ impl Family {
 
     /// What diffusers made of `case`, or of the case of another family that it must equal.
     pub fn theirs(&self, case: &Value) -> Result<Run> {
-        let own = self.references.join(text(&case["name"]));
         let place = match case["same_as"].as_str().and_then(|other| other.split_once('/')) {
-            Some((family, name)) => golden().join("families").join(family).join("cases").join(name),
-            None => own,
+            Some((family, name)) => self.cases_of(family).join(name),
+            None => self.cases_of(&self.name).join(text(&case["name"])),
         };
         let tensors = tensors(&place.with_added_extension("safetensors"))?;
         Ok(Run { tensors, pictures: pictures(&place.with_added_extension("png"))? })
@@ -85,7 +107,16 @@ impl Family {
         let mut command = Command::new(env!("CARGO_BIN_EXE_diffused"));
         command.args(["generate", text(&case["prompt"]).as_str(), "--model"]).arg(&self.folder);
         command.arg("--trace").arg(target.join("trace.safetensors")).arg("-o").arg(target.join("picture.png"));
-        let said = |field: &str| field != "prompt" && !ABOUT.contains(&field);
+        if self.references == ADAPTED {
+            command.arg("--adapters").arg(golden().join("adapters"));
+        }
+        for (field, flag) in LISTS {
+            for one in case[field].as_array().into_iter().flatten() {
+                command.arg(format!("{flag}={}={}", text(&one["name"]), one["scale"]));
+            }
+        }
+        let list = |field: &str| LISTS.iter().any(|(list, _)| *list == field);
+        let said = |field: &str| field != "prompt" && !ABOUT.contains(&field) && !list(field);
         for (field, value) in case.as_object().into_iter().flatten().filter(|(field, _)| said(field)) {
             command.arg(format!("--{}", field.replace('_', "-")));
             match FILES.contains(&field.as_str()) && value != "estimate" {
@@ -106,7 +137,7 @@ impl Family {
 
     /// Fails where the graphs are not those that the references were made from.
     pub fn is_unchanged(&self) -> Result<()> {
-        for line in fs::read_to_string(self.references.join("graphs.sha256"))?.lines() {
+        for line in fs::read_to_string(self.cases_of(&self.name).join("graphs.sha256"))?.lines() {
             let (sum, graph) = line.split_once("  ").ok_or("graphs.sha256 must have a sum and a file a line")?;
             let found: String =
                 Sha256::digest(fs::read(self.folder.join(graph))?).iter().map(|byte| format!("{byte:02x}")).collect();

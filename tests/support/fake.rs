@@ -50,7 +50,7 @@ impl Generate for Painter {
             }
             watch.heartbeat();
         }
-        if recipe.prompt == "fail" {
+        if recipe.prompt.text() == "fail" {
             return Err(Failure::new(Code::Inference, "the painter was told to fail"));
         }
         self.finished.fetch_add(1, Ordering::SeqCst);

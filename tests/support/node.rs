@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use diffused::app::{AppError, Appliance, rules};
 use diffused::config::Config;
 use diffused::diffusion::{SchedulerConfig, sampler};
-use diffused::job::units::{GuidanceScale, Size, Steps};
-use diffused::job::{Mode, ModelFacts};
+use diffused::job::units::{ClipSkip, GuidanceScale, Size, Steps};
+use diffused::job::{AdapterFacts, AdapterKind, Fit, Mode, ModelFacts, Reading, Rules};
 use tempfile::TempDir;
 
 use super::broker::Mosquitto;
@@ -20,6 +20,8 @@ use super::listener::Listener;
 pub struct Node {
     pub painter: Arc<Painter>,
     pub store: TempDir,
+    /// Once set, the adapters are gone.
+    pub emptied: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), AppError>>>,
 }
@@ -40,11 +42,17 @@ impl Node {
         let config = Config::parse(&text, file).unwrap();
         let painter = Arc::new(painter);
         let rules = rules(&config, vec![facts()], file).unwrap();
-        let appliance = Appliance::start(&config, rules, Arc::clone(&painter) as _).unwrap();
+        let emptied = Arc::new(AtomicBool::new(false));
+        let (gone, after) = (
+            Arc::clone(&emptied),
+            Rules { models: vec![ModelFacts { adapters: Vec::new(), ..facts() }], ..rules.clone() },
+        );
+        let refresh = Box::new(move || gone.swap(false, Ordering::SeqCst).then(|| after.clone()));
+        let appliance = Appliance::start(&config, rules, Arc::clone(&painter) as _, refresh).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = Some(std::thread::spawn(move || appliance.supervise(&flag)));
-        Self { painter, store, stop, thread }
+        Self { painter, store, emptied, stop, thread }
     }
 
     /// As [`start`](Self::start), and waits until the listener heard that it is online.
@@ -93,7 +101,23 @@ fn facts() -> ModelFacts {
         encodes_at_random: false,
         estimates_depth: false,
         labels: vec!["red".to_owned(), "blue".to_owned()],
-        tokens: 75,
-        count_tokens: Arc::new(|text| text.split_whitespace().count()),
+        read: Arc::new(|prompt, _| {
+            let words: Vec<&str> = prompt.text().split_whitespace().collect();
+            let embeddings = words.iter().filter(|word| **word == "narrow").map(|word| (*word).to_owned()).collect();
+            Reading { tokens: words.len(), chunks: 1, lost: 0, embeddings }
+        }),
+        clip_skip: ClipSkip::NONE,
+        most_clip_skip: ClipSkip::at_most(2),
+        adapters: adapters(),
     }
+}
+
+/// One that fits nearly, and one that does not.
+fn adapters() -> Vec<AdapterFacts> {
+    let adapter = |kind, name: &str, fit| AdapterFacts { kind, name: name.to_owned(), fit };
+    vec![
+        adapter(AdapterKind::Lora, "style", Ok(Fit { matched: 5, unmatched: 2 })),
+        adapter(AdapterKind::Lora, "wide", Err("768 must be 1024".to_owned())),
+        adapter(AdapterKind::Embedding, "narrow", Err("its vectors must be 1024 wide, got 768".to_owned())),
+    ]
 }
