@@ -91,9 +91,46 @@ def classifier(folder):
     sheet("classifier", pictures, 6)
 
 
+def adapters(folder):
+    prompt, totem = "a green heart on a pink background", "a totem on a green background"
+    beacon = "a beacon on a black background"
+    pictures = [("no adapter", generate(folder, prompt, seed=3))]
+    for scale in (0.5, 1):
+        pictures.append((f"LoRA outline {scale}", generate(folder, f"{prompt} <lora:outline:{scale}>", seed=3)))
+    for scale in (0.5, 1):
+        made = generate(folder, f"{prompt} <hypernet:blueprint:{scale}>", seed=3)
+        pictures.append((f"hypernet {scale}", made))
+    made = generate(folder, f"{prompt} <lora:outline:0.8> <hypernet:blueprint:0.4>", seed=3)
+    pictures.append(("both", made))
+    with tempfile.TemporaryDirectory() as nothing:
+        pictures.append(("word totem alone", generate(folder, totem, seed=3, adapters=nothing)))
+        pictures.append(("embedding totem", generate(folder, totem, seed=3)))
+        pictures.append(("word beacon alone", generate(folder, beacon, seed=3, adapters=nothing)))
+    pictures.append(("embedding beacon", generate(folder, beacon, seed=3, guidance_scale=3)))
+    made = generate(folder, beacon.replace("beacon", "<dreamartist:beacon>"), seed=3)
+    pictures.append(("DreamArtist beacon", made))
+    made = generate(folder, f"{totem} <lora:outline>", seed=3)
+    pictures.append(("totem and outline", made))
+    sheet("adapters", pictures, 6)
+
+
+def prompts(folder):
+    pictures = []
+    for caption, prompt in [
+        ("plain", "a red circle on a blue background"),
+        ("(red:0.2)", "a (red:0.2) circle on a blue background"),
+        ("(blue:1.6)", "a red circle on a (blue:1.6) background"),
+        ("[blue:green:0.3]", "a red circle on a [blue:green:0.3] background"),
+        ("[red|yellow]", "a [red|yellow] circle on a blue background"),
+        ("AND", "a red circle on a blue background AND a red ring on a blue background :0.5"),
+    ]:
+        pictures.append((caption, generate(folder, prompt, seed=3)))
+    sheet("prompts", pictures, 6)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for draw in (image_to_image, inpainting, guidance, samplers, classifier):
+        for draw in (image_to_image, inpainting, guidance, samplers, classifier, adapters, prompts):
             draw(pathlib.Path(folder))
             print(draw.__name__, flush=True)
 
