@@ -53,6 +53,22 @@ fn another_strength_of_a_hypernetwork_loads_nothing() {
 }
 
 #[test]
+fn a_lora_is_loaded_once_for_each_scale() {
+    let pipeline = load(&bundled("adapters"), None);
+    let (plain, _) = make(&pipeline, "a red circle");
+    // Text encoder and U-Net, and none of them again.
+    let loads: Vec<usize> = ["1", "1", "0.5", "1", "0", "0:0.5"]
+        .iter()
+        .map(|scale| {
+            let (made, loads) = make(&pipeline, &format!("a red circle <lora:outline:{scale}>"));
+            assert_eq!(made == plain, *scale == "0", "{scale}");
+            loads
+        })
+        .collect();
+    assert_eq!(loads, [2, 0, 2, 0, 0, 0]);
+}
+
+#[test]
 fn what_was_used_least_recently_goes_when_memory_is_short() {
     let pipeline = load(&bundled("adapters"), Some(1));
     let with = "a red circle <hypernet:blueprint>";

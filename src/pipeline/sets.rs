@@ -95,13 +95,13 @@ impl Sets {
         loading: &dyn Fn(),
     ) -> Result<Set, LoadError> {
         let keys = [wanted.unet_key(model), wanted.texts_key(model, adapters)];
-        let (texts, unet) = model.body.bytes();
-        self.0.make_room(&[(&keys[0], unet), (&keys[1], texts)]);
+        let sizes = wanted.bytes(model);
+        self.0.make_room(&[(&keys[0], sizes[0]), (&keys[1], sizes[1])]);
         let load = || {
             let [unet, texts] = keys.clone();
-            let unet = self.unet(model, unet, &wanted, loading)?;
+            let unet = self.unet(model, (unet, sizes[0]), &wanted, loading)?;
             let most_chunks = model.most_chunks(&unet);
-            let texts = self.texts(model, adapters, texts, &wanted, most_chunks, loading)?;
+            let texts = self.texts(model, adapters, (texts, sizes[1]), &wanted, most_chunks, loading)?;
             Ok((texts, unet, most_chunks))
         };
         let (texts, unet, most_chunks) = match load() {
@@ -120,12 +120,12 @@ impl Sets {
         &self,
         model: &Loaded,
         adapters: &Adapters,
-        key: Key,
+        (key, bytes): (Key, u64),
         wanted: &Wanted<'_>,
         most_chunks: Option<usize>,
         loading: &dyn Fn(),
     ) -> Result<Arc<TextEncoders>, LoadError> {
-        let part = self.0.get(key, model.body.bytes().0, || {
+        let part = self.0.get(key, bytes, || {
             loading();
             let embeddings = &model.body.vocabulary(adapters);
             let (loras, clip_skip) = (&scaled(&wanted.texts), wanted.clip_skip);
@@ -138,8 +138,14 @@ impl Sets {
         }
     }
 
-    fn unet(&self, model: &Loaded, key: Key, wanted: &Wanted<'_>, loading: &dyn Fn()) -> Result<Arc<Unet>, LoadError> {
-        let part = self.0.get(key, model.body.bytes().1, || {
+    fn unet(
+        &self,
+        model: &Loaded,
+        (key, bytes): (Key, u64),
+        wanted: &Wanted<'_>,
+        loading: &dyn Fn(),
+    ) -> Result<Arc<Unet>, LoadError> {
+        let part = self.0.get(key, bytes, || {
             loading();
             let hypernetworks: Vec<_> = wanted.hypernetworks.iter().map(|(_, network)| Arc::clone(network)).collect();
             let adapters = UnetAdapters { loras: &scaled(&wanted.unet), hypernetworks: &hypernetworks };
@@ -184,6 +190,16 @@ impl Wanted<'_> {
         let kind = Kind::Texts { clip_skip: self.clip_skip };
         let embeddings = model.body.fitting_embeddings(adapters).map(Entry::id).collect();
         Key { model: model.name.clone(), embeddings, loras: ids(&self.texts), kind }
+    }
+
+    /// Bytes of the U-Net and of the text encoders. A session holds changed weights twice, the second time as it packs them.
+    fn bytes(&self, model: &Loaded) -> [u64; 2] {
+        let changed = |(_, scaled): &(&Entry, Scaled)| model.body.changed_bytes(&scaled.lora);
+        let (texts, unet) = model.body.bytes();
+        // Several LoRAs mostly change the same weights.
+        let in_unet = self.unet.iter().map(|lora| changed(lora).1).max().unwrap_or(0);
+        let in_texts = self.texts.iter().map(|lora| changed(lora).0).max().unwrap_or(0);
+        [unet + in_unet, texts + in_texts]
     }
 
     fn unet_key(&self, model: &Loaded) -> Key {

@@ -9,7 +9,7 @@ use crate::job::{AdapterFacts, AdapterKind, Fit};
 use crate::model::anatomy::Anatomy;
 use crate::model::folder::Folder;
 use crate::model::vocabulary::Vocabulary;
-use crate::weights::lora::Lora;
+use crate::weights::lora::{Lora, Place};
 use crate::weights::names::Part;
 use crate::weights::{Embedding, Hypernetwork};
 
@@ -147,6 +147,20 @@ impl Body {
         let places = lora.fit(&names).places;
         let unet = places.iter().filter(|place| place.part == Part::Unet).count();
         (unet < places.len(), unet > 0)
+    }
+
+    /// Bytes of the weights that a LoRA changes, in the text encoders and in the U-Net.
+    pub fn changed_bytes(&self, lora: &Lora) -> (u64, u64) {
+        let parts = self.parts().unwrap_or_default();
+        let names: Vec<_> = parts.iter().map(|(part, graph)| (*part, graph.modules())).collect();
+        let size = |place: &Place| {
+            let (_, graph) = parts.iter().find(|(part, _)| *part == place.part)?;
+            graph.skeleton.initializer(&graph.modules.get(&place.module, "weight")?.initializer)?.size()
+        };
+        lora.fit(&names).places.iter().fold((0, 0), |(texts, unet), place| {
+            let bytes = size(place).unwrap_or(0);
+            if place.part == Part::Unet { (texts, unet + bytes) } else { (texts + bytes, unet) }
+        })
     }
 
     fn widened(&self, network: &Hypernetwork) -> Result<Fit, String> {
