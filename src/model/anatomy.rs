@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
+use half::f16;
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::blueprint::{Values, Weight};
 use super::error::LoadError;
 use super::quantised;
 use crate::onnx::{self, Element, Initializer, Layout, Modules, Place, Skeleton};
+use crate::weights::Dtype;
 
 /// A graph read as data. Its weights stay in their files.
 #[derive(Clone, Debug)]
@@ -131,31 +132,35 @@ impl Anatomy {
         }
     }
 
-    /// The token table with more rows.
+    /// The token table with more rows, and an input of ids for it alone, whose name is given too.
     pub(super) fn grown(
         &mut self,
         more: impl FnOnce(ArrayD<f32>) -> Result<ArrayD<f32>, String>,
-    ) -> Result<Weight, LoadError> {
+    ) -> Result<(String, Weight), LoadError> {
         let table = self.token_table().cloned();
         let table = table.ok_or_else(|| self.fault("the graph must have a table of token embeddings".to_owned()))?;
         let rows = more(self.weight(&table)?).map_err(|reason| self.fault(reason))?;
+        let input = onnx::edit::own_ids(&mut self.skeleton, &table.initializer)
+            .map_err(|unfit| self.fault(unfit.to_string()))?;
         onnx::edit::grow(&mut self.skeleton, &table.initializer, rows.len_of(Axis(0)))
             .map_err(|unfit| self.fault(unfit.to_string()))?;
         let initializer = self.initializer(&table.initializer)?;
         let values = in_type(rows, initializer.element).map_err(|reason| self.fault(reason))?;
-        Ok(self.in_place(initializer, values))
+        Ok((input, self.in_place(initializer, values)))
     }
 
     /// The values of an initializer of floats.
     pub(super) fn floats(&self, name: &str) -> Result<ArrayD<f32>, LoadError> {
         let (initializer, bytes) = self.stored(name)?;
-        let values: Vec<f32> = match initializer.element {
-            Element::F32 => bytes.as_chunks().0.iter().map(|it| f32::from_le_bytes(*it)).collect(),
-            Element::F16 => bytes.as_chunks().0.iter().map(|it| f16::from_le_bytes(*it).to_f32()).collect(),
-            Element::Bf16 => bytes.as_chunks().0.iter().map(|it| bf16::from_le_bytes(*it).to_f32()).collect(),
-            Element::F64 => bytes.as_chunks().0.iter().map(|it| f64::from_le_bytes(*it) as f32).collect(),
-            other => return Err(self.fault(format!("{name} must hold floating point numbers, got {other:?}"))),
+        let dtype = match initializer.element {
+            Element::F32 => Some(Dtype::F32),
+            Element::F16 => Some(Dtype::F16),
+            Element::Bf16 => Some(Dtype::Bf16),
+            Element::F64 => Some(Dtype::F64),
+            _ => None,
         };
+        let integers = || self.fault(format!("{name} must hold floating point numbers, got {:?}", initializer.element));
+        let values = dtype.and_then(|dtype| dtype.floats(&bytes)).ok_or_else(integers)?;
         ArrayD::from_shape_vec(IxDyn(&initializer.shape), values)
             .map_err(|error| self.fault(format!("{name}: {error}")))
     }

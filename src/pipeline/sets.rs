@@ -52,10 +52,18 @@ enum Part {
 #[derive(Default)]
 struct Wanted<'a> {
     clip_skip: usize,
-    texts: Vec<(&'a Entry, Scaled)>,
-    unet: Vec<(&'a Entry, Scaled)>,
+    texts: Vec<Merge<'a>>,
+    unet: Vec<Merge<'a>>,
     hypernetworks: Vec<(&'a Entry, Arc<Hypernetwork>)>,
     strengths: Vec<f32>,
+}
+
+/// A LoRA in the text encoders or in the U-Net.
+struct Merge<'a> {
+    entry: &'a Entry,
+    scaled: Scaled,
+    /// Of the weights that it changes.
+    bytes: u64,
 }
 
 impl Sets {
@@ -167,13 +175,13 @@ impl<'a> Wanted<'a> {
         for asked in loras {
             let entry = find(adapters, AdapterKind::Lora, &asked.name)?;
             let Ok(Content::Lora(lora)) = &entry.content else { continue };
-            let scaled = |scale: f64| {
+            let merge = |bytes: u64, scale: f64| {
                 let (path, lora) = (entry.path.clone(), Arc::clone(lora));
-                (entry, Scaled { name: asked.name.clone(), path, lora, scale: scale as f32 })
+                Merge { entry, scaled: Scaled { name: asked.name.clone(), path, lora, scale: scale as f32 }, bytes }
             };
-            let (in_texts, in_unet) = model.body.parts_of(lora);
-            wanted.texts.extend((in_texts && asked.text != 0.0).then(|| scaled(asked.text)));
-            wanted.unet.extend((in_unet && asked.unet != 0.0).then(|| scaled(asked.unet)));
+            let (texts, unet) = model.body.changed_bytes(lora);
+            wanted.texts.extend(texts.filter(|_| asked.text != 0.0).map(|bytes| merge(bytes, asked.text)));
+            wanted.unet.extend(unet.filter(|_| asked.unet != 0.0).map(|bytes| merge(bytes, asked.unet)));
         }
         for asked in recipe.hypernetworks() {
             let entry = find(adapters, AdapterKind::Hypernetwork, &asked.name)?;
@@ -183,23 +191,19 @@ impl<'a> Wanted<'a> {
         }
         Ok(wanted)
     }
-}
 
-impl Wanted<'_> {
     fn texts_key(&self, model: &Loaded, adapters: &Adapters) -> Key {
         let kind = Kind::Texts { clip_skip: self.clip_skip };
-        let embeddings = model.body.fitting_embeddings(adapters).map(Entry::id).collect();
+        let embeddings = model.body.fitting_embeddings(adapters).map(|(entry, _)| entry.id()).collect();
         Key { model: model.name.clone(), embeddings, loras: ids(&self.texts), kind }
     }
 
     /// Bytes of the U-Net and of the text encoders. A session holds changed weights twice, the second time as it packs them.
     fn bytes(&self, model: &Loaded) -> [u64; 2] {
-        let changed = |(_, scaled): &(&Entry, Scaled)| model.body.changed_bytes(&scaled.lora);
-        let (texts, unet) = model.body.bytes();
         // Several LoRAs mostly change the same weights.
-        let in_unet = self.unet.iter().map(|lora| changed(lora).1).max().unwrap_or(0);
-        let in_texts = self.texts.iter().map(|lora| changed(lora).0).max().unwrap_or(0);
-        [unet + in_unet, texts + in_texts]
+        let changed = |loras: &[Merge<'_>]| loras.iter().map(|lora| lora.bytes).max().unwrap_or(0);
+        let (texts, unet) = model.body.bytes();
+        [unet + changed(&self.unet), texts + changed(&self.texts)]
     }
 
     fn unet_key(&self, model: &Loaded) -> Key {
@@ -219,12 +223,12 @@ fn find<'a>(adapters: &'a Adapters, kind: AdapterKind, name: &str) -> Result<&'a
     }
 }
 
-fn ids(loras: &[(&Entry, Scaled)]) -> Vec<(EntryId, f32)> {
-    loras.iter().map(|(entry, scaled)| (entry.id(), scaled.scale)).collect()
+fn ids(loras: &[Merge<'_>]) -> Vec<(EntryId, f32)> {
+    loras.iter().map(|lora| (lora.entry.id(), lora.scaled.scale)).collect()
 }
 
-fn scaled(loras: &[(&Entry, Scaled)]) -> Vec<Scaled> {
-    loras.iter().map(|(_, scaled)| scaled.clone()).collect()
+fn scaled(loras: &[Merge<'_>]) -> Vec<Scaled> {
+    loras.iter().map(|lora| lora.scaled.clone()).collect()
 }
 
 /// Keys of text encoders never stand for U-Nets.

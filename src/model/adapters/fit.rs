@@ -18,6 +18,8 @@ use crate::weights::{Embedding, Hypernetwork};
 pub struct Body {
     texts: Vec<Result<Anatomy, String>>,
     unet: Result<Anatomy, String>,
+    /// Rows and width of each encoder's token table; or why no rows can be added.
+    tables: Result<Vec<(usize, usize)>, String>,
     most_clip_skip: usize,
 }
 
@@ -31,7 +33,7 @@ impl Body {
             Err(_) => 0,
         });
         let most_clip_skip = skips.min().unwrap_or(0);
-        Self { texts, unet: read("unet"), most_clip_skip }
+        Self { tables: tables(&texts), texts, unet: read("unet"), most_clip_skip }
     }
 
     /// Layers of the text encoders that can be left out.
@@ -53,28 +55,26 @@ impl Body {
 
     /// The textual inversions that fit.
     pub fn vocabulary(&self, adapters: &Adapters) -> Vocabulary {
-        let Some(rows) = self.widths().ok().and_then(|tables| tables.first().map(|(rows, _)| *rows)) else {
+        let Some(rows) = self.tables.as_ref().ok().and_then(|tables| tables.first().map(|(rows, _)| *rows)) else {
             return Vocabulary::default();
         };
-        let (mut words, mut misfits) = (Vec::new(), Vec::new());
-        for entry in adapters.entries().iter().filter(|entry| entry.kind == AdapterKind::Embedding) {
-            match &entry.content {
-                Ok(Content::Embedding(embedding)) if self.has_place_for(embedding).is_ok() => {
-                    words.push((entry.name.clone(), Arc::clone(embedding)));
-                }
-                _ => misfits.push(entry.name.clone()),
-            }
-        }
+        let named = |(entry, embedding): (&Entry, &Arc<Embedding>)| (entry.name.clone(), Arc::clone(embedding));
+        let words: Vec<_> = self.fitting_embeddings(adapters).map(named).collect();
+        let all = adapters.entries().iter().filter(|entry| entry.kind == AdapterKind::Embedding);
+        let misfits = all.filter(|entry| words.iter().all(|(name, _)| *name != entry.name));
+        let misfits = misfits.map(|entry| entry.name.clone()).collect();
         Vocabulary::new(rows as u32, words, misfits)
     }
 
-    /// The files of the textual inversions that fit.
-    pub fn fitting_embeddings<'a>(&self, adapters: &'a Adapters) -> impl Iterator<Item = &'a Entry> {
-        let fits = |entry: &&Entry| match &entry.content {
-            Ok(Content::Embedding(embedding)) => self.has_place_for(embedding).is_ok(),
-            _ => false,
-        };
-        adapters.entries().iter().filter(fits)
+    /// The textual inversions that fit, with their files.
+    pub fn fitting_embeddings<'a>(
+        &self,
+        adapters: &'a Adapters,
+    ) -> impl Iterator<Item = (&'a Entry, &'a Arc<Embedding>)> {
+        adapters.entries().iter().filter_map(|entry| match &entry.content {
+            Ok(Content::Embedding(embedding)) => self.has_place_for(embedding).is_ok().then_some((entry, embedding)),
+            _ => None,
+        })
     }
 
     /// The reason names the file: an embedding's name alone may be a common word, and its file forgotten.
@@ -87,19 +87,9 @@ impl Body {
         fit.map_err(|reason| format!("{reason} ({})", entry.place()))
     }
 
-    /// Rows and width of each token table.
-    fn widths(&self) -> Result<Vec<(usize, usize)>, String> {
-        let size = |graph: &Result<Anatomy, String>| graph.as_ref().map_err(Clone::clone)?.growing_table();
-        let sizes: Vec<_> = self.texts.iter().map(size).collect::<Result<_, _>>()?;
-        match sizes.windows(2).all(|pair| pair[0].0 == pair[1].0) {
-            true => Ok(sizes),
-            false => Err("the text encoders have different vocabularies".to_owned()),
-        }
-    }
-
     fn has_place_for(&self, embedding: &Embedding) -> Result<Fit, String> {
-        let (own, theirs): (Vec<_>, Vec<_>) =
-            (self.widths()?.into_iter().map(|(_, width)| width).collect(), embedding.widths());
+        let tables = self.tables.as_ref().map_err(Clone::clone)?;
+        let (own, theirs): (Vec<_>, Vec<_>) = (tables.iter().map(|(_, width)| *width).collect(), embedding.widths());
         match own == theirs {
             true => Ok(Fit { matched: embedding.count(), unmatched: 0 }),
             false => {
@@ -140,26 +130,17 @@ impl Body {
         all.map(|(part, graph)| graph.as_ref().map(|graph| (part, graph)).map_err(Clone::clone)).collect()
     }
 
-    /// Whether a LoRA changes the text encoders, and whether the U-Net.
-    pub fn parts_of(&self, lora: &Lora) -> (bool, bool) {
-        let names: Vec<_> =
-            self.parts().unwrap_or_default().iter().map(|(part, graph)| (*part, graph.modules())).collect();
-        let places = lora.fit(&names).places;
-        let unet = places.iter().filter(|place| place.part == Part::Unet).count();
-        (unet < places.len(), unet > 0)
-    }
-
-    /// Bytes of the weights that a LoRA changes, in the text encoders and in the U-Net.
-    pub fn changed_bytes(&self, lora: &Lora) -> (u64, u64) {
+    /// Bytes of the weights that a LoRA changes, in the text encoders and in the U-Net; nothing where it changes nothing.
+    pub fn changed_bytes(&self, lora: &Lora) -> (Option<u64>, Option<u64>) {
         let parts = self.parts().unwrap_or_default();
         let names: Vec<_> = parts.iter().map(|(part, graph)| (*part, graph.modules())).collect();
         let size = |place: &Place| {
             let (_, graph) = parts.iter().find(|(part, _)| *part == place.part)?;
             graph.skeleton.initializer(&graph.modules.get(&place.module, "weight")?.initializer)?.size()
         };
-        lora.fit(&names).places.iter().fold((0, 0), |(texts, unet), place| {
-            let bytes = size(place).unwrap_or(0);
-            if place.part == Part::Unet { (texts, unet + bytes) } else { (texts + bytes, unet) }
+        lora.fit(&names).places.iter().fold((None, None), |(texts, unet), place| {
+            let more = |sum: Option<u64>| Some(sum.unwrap_or(0) + size(place).unwrap_or(0));
+            if place.part == Part::Unet { (texts, more(unet)) } else { (more(texts), unet) }
         })
     }
 
@@ -174,5 +155,15 @@ impl Body {
             0 => Err(format!("its widths {theirs:?} must be some of {own:?}")),
             matched => Ok(Fit { matched, unmatched: theirs.len() - matched }),
         }
+    }
+}
+
+/// Rows and width of each encoder's token table. The names of embeddings stand for the same rows in all of them.
+fn tables(texts: &[Result<Anatomy, String>]) -> Result<Vec<(usize, usize)>, String> {
+    let size = |graph: &Result<Anatomy, String>| graph.as_ref().map_err(Clone::clone)?.growing_table();
+    let sizes: Vec<_> = texts.iter().map(size).collect::<Result<_, _>>()?;
+    match sizes.windows(2).all(|pair| pair[0].0 == pair[1].0) {
+        true => Ok(sizes),
+        false => Err("the text encoders have different vocabularies".to_owned()),
     }
 }

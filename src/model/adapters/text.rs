@@ -36,8 +36,9 @@ pub(in crate::model) fn blueprint(
     let mut weights = changed(&mut graph, Part::Text(place), adapters.loras)?;
     let mut own_ids = None;
     if !adapters.embeddings.is_empty() {
-        own_ids = Some(own_input(&mut graph)?);
-        weights.push(graph.grown(|rows| adapters.embeddings.appended(rows, place))?);
+        let (input, table) = graph.grown(|rows| adapters.embeddings.appended(rows, place))?;
+        weights.push(table);
+        own_ids = Some(input);
     }
     let blueprint = match cut || !weights.is_empty() {
         true => Blueprint::changed(graph.file, &mut graph.skeleton, weights),
@@ -66,11 +67,4 @@ fn states(graph: &mut Skeleton, layer: Layer, skip: usize) -> Result<(Option<Str
 pub(in crate::model) fn most_clip_skip(graph: &Anatomy, layer: Layer, most: usize) -> usize {
     let can = |skip: &usize| states(&mut graph.skeleton.clone(), layer, *skip).is_ok();
     (1..=most).rev().find(can).unwrap_or(0)
-}
-
-/// The token table gets an input of ids of its own.
-fn own_input(graph: &mut Anatomy) -> Result<String, LoadError> {
-    let table = graph.token_table().map(|weight| weight.initializer.clone());
-    let table = table.ok_or_else(|| graph.fault("the graph must have a table of token embeddings".to_owned()))?;
-    edit::own_ids(&mut graph.skeleton, &table).map_err(|unfit| graph.fault(unfit.to_string()))
 }
