@@ -83,9 +83,12 @@ impl Encoder<'_> {
             let known = filled.iter().find(|(known, _)| Arc::ptr_eq(known, text)).map(|(_, padded)| Arc::clone(padded));
             let padded = match known {
                 Some(padded) => padded,
-                None => self.filled(text, chunks, nothing)?,
+                None => {
+                    let padded = self.filled(text, chunks, nothing)?;
+                    filled.push((text, Arc::clone(&padded)));
+                    padded
+                }
             };
-            filled.push((text, Arc::clone(&padded)));
             match *start {
                 0 => trace.keep_text(name, &text.tokens, &padded),
                 step => trace.keep_text(&format!("{name}@{step}"), &text.tokens, &padded),

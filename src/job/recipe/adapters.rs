@@ -65,9 +65,7 @@ impl AdapterWish {
             ("hypernetworks", self.hypernetworks.iter().map(hypernetwork).collect()),
         ]
     }
-}
 
-impl AdapterWish {
     /// The same as references in a prompt.
     pub(super) fn in_prompt(&self) -> String {
         let loras = self.loras.iter().map(|it| format!(" <lora:{}:{}:{}>", it.name, it.text, it.unet));
@@ -82,28 +80,19 @@ impl Recipe {
         let prompt = self.prompt.references().iter().filter(|it| it.kind == Kind::Lora);
         let prompt =
             prompt.map(|it| Lora { name: it.name.clone(), text: f64::from(it.text_scale), unet: f64::from(it.scale) });
-        let mut all: Vec<Lora> = Vec::new();
-        for lora in self.adapters.loras.iter().cloned().chain(prompt) {
-            match all.iter_mut().find(|known| known.name == lora.name) {
-                Some(known) => (known.text, known.unet) = (known.text + lora.text, known.unet + lora.unet),
-                None => all.push(lora),
-            }
-        }
-        all
+        let add = |known: &mut Lora, more: &Lora| {
+            known.text += more.text;
+            known.unet += more.unet;
+        };
+        summed(self.adapters.loras.iter().cloned().chain(prompt), |lora| &lora.name, add)
     }
 
     /// The hypernetworks of the fields and of the prompt, in the order in which they are applied.
     pub fn hypernetworks(&self) -> Vec<Hypernetwork> {
         let prompt = self.prompt.references().iter().filter(|it| it.kind == Kind::Hypernetwork);
         let prompt = prompt.map(|it| Hypernetwork { name: it.name.clone(), strength: f64::from(it.scale) });
-        let mut all: Vec<Hypernetwork> = Vec::new();
-        for network in self.adapters.hypernetworks.iter().cloned().chain(prompt) {
-            match all.iter_mut().find(|known| known.name == network.name) {
-                Some(known) => known.strength += network.strength,
-                None => all.push(network),
-            }
-        }
-        all
+        let add = |known: &mut Hypernetwork, more: &Hypernetwork| known.strength += more.strength;
+        summed(self.adapters.hypernetworks.iter().cloned().chain(prompt), |network| &network.name, add)
     }
 
     /// The negative prompt with the second halves of the DreamArtist pairs that the prompt names.
@@ -151,6 +140,18 @@ impl Recipe {
         let found = self.loras().into_iter().filter_map(|lora| fit(&lora.name).map(|fit| (lora.name, fit)));
         found.filter(|(_, fit)| fit.unmatched > 0).collect()
     }
+}
+
+/// All of them in their order; one of a name that was there before is added to that.
+fn summed<T>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> &String, add: impl Fn(&mut T, &T)) -> Vec<T> {
+    let mut sums: Vec<T> = Vec::new();
+    for one in all {
+        match sums.iter_mut().find(|known| name(known) == name(&one)) {
+            Some(known) => add(known, &one),
+            None => sums.push(one),
+        }
+    }
+    sums
 }
 
 /// The objects of a list, each read whole.
