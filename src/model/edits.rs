@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 
 use super::blueprint::Blueprint;
 use super::session::{Feed, Options, Session};
-use super::testing::{golden, runtime};
+use super::testing::{apart, golden, runtime};
 use crate::onnx::edit::{self, Activation, Layer, Mlp, Net};
 use crate::onnx::{Modules, Skeleton};
 
@@ -57,15 +57,8 @@ fn run(file: &Path, skeleton: &Skeleton, values: &Values, wanted: &[&str]) -> Ve
     session.run(values.iter().filter_map(feed).collect(), &wanted, &RunOptions::new().unwrap()).unwrap()
 }
 
-/// The largest difference relative to the largest value.
-fn difference(got: &ArrayD<f32>, expected: &ArrayD<f32>) -> f32 {
-    assert_eq!(got.shape(), expected.shape());
-    let largest = |values: ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    largest(got - expected) / largest(expected.clone())
-}
-
 fn same(what: &str, got: &ArrayD<f32>, expected: &ArrayD<f32>, close: f32) {
-    let difference = difference(got, expected);
+    let difference = apart(got, expected);
     assert!(difference < close, "{what} differs by {difference:.1e}");
 }
 
@@ -84,7 +77,7 @@ fn skipped_layers_leave_the_pooled_text_as_it_is() {
             same(&format!("{family} without {layers}"), &got[0], &values[&format!("skip.{layers}")], CLOSE);
             same(&format!("{family} pooled without {layers}"), &got[1], &values["pooled"], CLOSE);
             // The control: another number of layers is another state.
-            assert!(difference(&got[0], &values[&format!("skip.{}", (layers + 1) % 3)]) > 0.05);
+            assert!(apart(&got[0], &values[&format!("skip.{}", (layers + 1) % 3)]) > 0.05);
         }
     }
 }
@@ -165,6 +158,6 @@ fn hypernetworks_change_keys_and_values_as_torch_changes_them() {
         same(family, &changed, &values["changed"], close);
         same(&format!("{family} without strength"), &idle, &values["plain"], close);
         // The control: another strength is seen.
-        assert!(difference(&other, &values["changed"]) > 5.0 * close);
+        assert!(apart(&other, &values["changed"]) > 5.0 * close);
     }
 }

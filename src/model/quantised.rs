@@ -91,7 +91,7 @@ fn integers(graph: &Anatomy, name: &str) -> Result<ArrayD<f32>, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::golden;
+    use crate::model::testing::{apart, golden};
     use crate::onnx::Weight as Place;
 
     const MODULE: &str = "text_model.encoder.layers.0.self_attn.q_proj";
@@ -100,12 +100,6 @@ mod tests {
         let graph = Anatomy::read(&golden(graph)).unwrap();
         let place = graph.modules.get(MODULE, "weight").unwrap().clone();
         (graph, place)
-    }
-
-    /// The largest difference, as a share of the largest value.
-    fn apart(one: &ArrayD<f32>, other: &ArrayD<f32>) -> f32 {
-        let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        largest(&(one - other)) / largest(other)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use super::{Engine, Folder, Options, Runtime};
@@ -22,6 +23,18 @@ pub(crate) fn engine() -> Engine {
 
 pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The largest difference, as a share of the largest value.
+pub(crate) fn apart(one: &ArrayD<f32>, other: &ArrayD<f32>) -> f32 {
+    assert_eq!(one.shape(), other.shape());
+    let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    largest(&(one - other)) / largest(other)
+}
+
+/// One of the folders that come with the repository.
+pub(crate) fn bundled(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
 /// A model folder of the graphs in `tests/golden/graphs`: 8x8 pixels, one for each latent, and words of single letters.

@@ -1,7 +1,7 @@
 //! Tests of the pipeline with the bundled model and its adapters.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -9,11 +9,7 @@ use super::{Pipeline, Source};
 use crate::job::units::Seed;
 use crate::job::{AdapterKind, Code, Generate, Limits, Made, Recipe, Rejection, Rules, Stage};
 use crate::model::Options;
-use crate::model::testing::{Notes, runtime};
-
-fn bundled(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
+use crate::model::testing::{Notes, bundled, runtime};
 
 fn load(store: &Path, memory: Option<u64>) -> Pipeline {
     let source = Source { name: "shapes".to_owned(), folder: bundled("shapes"), safety: false };

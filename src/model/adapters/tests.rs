@@ -1,7 +1,6 @@
 //! The adapters that were trained on the bundled model do here what they do in torch.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ndarray::{Array4, ArrayD};
@@ -11,16 +10,12 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::diffusion::{Input, Pass, Predict};
 use crate::job::AdapterKind;
-use crate::model::testing::{Notes, engine, golden};
+use crate::model::testing::{Notes, apart, bundled, engine, golden};
 use crate::model::{Prompted, TextAdapters, TextEncoders, Timeline, Unet};
 use crate::prompt::{Prompt, Syntax};
 
 /// Of the largest value; weights of 16 bits may be rounded to the one or the other side.
 const TOLERANCE: f32 = 5e-4;
-
-fn bundled(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
 
 /// The LoRAs of a case, with the scales of one of its parts.
 fn scaled(store: &Adapters, scales: &Value) -> Vec<Scaled> {
@@ -75,12 +70,6 @@ fn answer(case: &Value, latents: &Array4<f32>, factor: f32) -> [ArrayD<f32>; 2] 
     let input = Input { latents, timestep: case["timestep"].as_f64().unwrap(), step: 0, steps: 1, progress: 0.0 };
     let noise = prompted.predict(input, &[Pass::Conditional(0)]).unwrap().remove(0);
     [text.conditioning.context.clone().into_dyn(), noise.into_dyn()]
-}
-
-/// The largest difference, as a share of the largest value.
-fn apart(one: &ArrayD<f32>, other: &ArrayD<f32>) -> f32 {
-    let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    largest(&(one - other)) / largest(other)
 }
 
 #[test]
