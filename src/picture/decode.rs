@@ -96,12 +96,31 @@ fn decoded(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeErr
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(limits.memory);
     reader.limits(allowed);
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let mut decoder = reader.into_decoder().map_err(|error| match error {
+        ImageError::Limits(_) => too_many_pixels(file, limits),
+        error => unreadable(error),
+    })?;
     check(&decoder, limits)?;
     let orientation = decoder.orientation().map_err(unreadable)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// The decoder itself found the picture too large, before its size could be asked for.
+fn too_many_pixels(file: &[u8], limits: &DecodeLimits) -> DecodeError {
+    // Only the header is read this time.
+    let size = ImageReader::new(Cursor::new(file)).with_guessed_format().ok().and_then(|mut reader| {
+        reader.no_limits();
+        reader.into_dimensions().ok()
+    });
+    match size {
+        Some((width, height)) => {
+            let got = u64::from(width) * u64::from(height);
+            DecodeError::TooLarge { what: "pixels", limit: limits.pixels, got }
+        }
+        None => DecodeError::Unreadable("a file that asks for more memory than it may".to_owned()),
+    }
 }
 
 /// Bytes a pixel that decoding takes at most besides the decoder's result: for the decoder's own tables, for turning,

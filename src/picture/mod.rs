@@ -27,7 +27,7 @@ mod region;
 mod resample;
 
 pub use decode::{DecodeError, DecodeLimits};
-pub use encode::{EncodeError, Encoded, Encoding, Format, encode};
+pub use encode::{Dither, EncodeError, Encoded, Encoding, Format, Framing, Sizing, Turn, encode};
 pub use error::PictureError;
 pub use fit::Fit;
 pub use gray::Gray;

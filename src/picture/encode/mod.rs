@@ -1,19 +1,26 @@
-//! Pictures into files: one file a format, and one table.
+//! Pictures into files and into what panels show: one file a family of formats, and one table.
+//!
+//! A picture is turned, brought to size, dithered if the format has few colours, and written, in this order.
 
-mod fit;
+mod dither;
+mod epd;
+mod exif;
+mod format;
+mod grey;
 mod jpeg;
+mod light;
+mod lossless;
+mod pack;
 mod png;
+mod rgb565;
+mod size;
+mod within;
 
 use super::Picture;
 
-/// The file formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Portable Network Graphics, lossless.
-    Png,
-    /// Baseline JPEG.
-    Jpeg,
-}
+pub use dither::Dither;
+pub use format::Format;
+pub use size::{Framing, Sizing, Turn};
 
 /// How a picture is to be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +29,23 @@ pub struct Encoding<'a> {
     pub format: Format,
     /// Quality of lossy formats, 1 to 100.
     pub quality: u8,
-    /// Size in bytes that the file must not exceed: quality falls first, then the picture is scaled down.
+    /// Turning and size.
+    pub sizing: Sizing,
+    /// How colours that the format lacks are made of those that it has; formats with every colour ignore it.
+    pub dither: Dither,
+    /// Size in bytes that the file must not exceed: quality falls first, then the picture is scaled down, unless its
+    /// size was asked for.
     pub max_bytes: Option<u32>,
-    /// Text that tells how the picture was made, to be put into the file.
+    /// Text that tells how the picture was made, to be put into files that have a place for it.
     pub parameters: Option<&'a str>,
+}
+
+impl Encoding<'_> {
+    /// A good picture of its own size in `format`.
+    pub fn of(format: Format) -> Self {
+        let dither = format.default_dither();
+        Self { format, quality: 90, sizing: Sizing::default(), dither, max_bytes: None, parameters: None }
+    }
 }
 
 /// An encoded picture.
@@ -70,84 +90,24 @@ pub enum EncodeError {
 
 /// Encodes `picture`; within `max_bytes` if that is given.
 pub fn encode(picture: &Picture, encoding: &Encoding<'_>) -> Result<Encoded, EncodeError> {
+    let sized = encoding.sizing.applied(picture, encoding.format.background());
     match encoding.max_bytes {
-        None => Encoded::new(picture, encoding, encoding.quality),
-        Some(max_bytes) => fit::within(max_bytes, picture, encoding),
+        None => Encoded::new(&sized, encoding, encoding.quality),
+        Some(max_bytes) => within::within(max_bytes, &sized, encoding),
     }
 }
 
 impl Encoded {
+    /// Bytes of a row; 0 if the format has no rows of fixed size. See [`Format::stride`].
+    pub fn stride(&self) -> usize {
+        self.format.stride(self.width)
+    }
+
     fn new(picture: &Picture, encoding: &Encoding<'_>, quality: u8) -> Result<Self, EncodeError> {
         let format = encoding.format;
-        let bytes = (format.row().encode)(picture, quality, encoding.parameters)
+        let bytes = format
+            .write(picture, quality, encoding.dither, encoding.parameters)
             .map_err(|reason| EncodeError::Encoder { format: format.name(), reason })?;
         Ok(Self { bytes, width: picture.width(), height: picture.height(), format })
-    }
-}
-
-/// What the table knows of a format.
-struct Row {
-    name: &'static str,
-    content_type: &'static str,
-    extension: &'static str,
-    /// The lowest quality worth looking at; none for lossless formats.
-    lowest_quality: Option<u8>,
-    encode: Encode,
-}
-
-/// Picture, quality and parameters to a file, or the encoder's complaint.
-type Encode = fn(&Picture, u8, Option<&str>) -> Result<Vec<u8>, String>;
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 2] = [Self::Png, Self::Jpeg];
-
-    fn row(self) -> &'static Row {
-        match self {
-            Self::Png => &png::ROW,
-            Self::Jpeg => &jpeg::ROW,
-        }
-    }
-
-    /// The contract's name.
-    pub fn name(self) -> &'static str {
-        self.row().name
-    }
-
-    /// The format of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// The format that the end of a file's name stands for, upper or lower case.
-    pub fn of_extension(extension: &str) -> Option<Self> {
-        let extension = extension.to_ascii_lowercase();
-        let wanted = if extension == "jpeg" { "jpg" } else { &extension };
-        Self::ALL.into_iter().find(|format| format.extension() == wanted)
-    }
-
-    /// The media type.
-    pub fn content_type(self) -> &'static str {
-        self.row().content_type
-    }
-
-    /// The end of a file's name, without the dot.
-    pub fn extension(self) -> &'static str {
-        self.row().extension
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_format_is_found_by_its_name_and_by_a_files_name() {
-        for format in Format::ALL {
-            assert_eq!(Format::find(format.name()), Some(format));
-            assert_eq!(Format::of_extension(format.extension()), Some(format));
-        }
-        assert_eq!(Format::of_extension("JPEG"), Some(Format::Jpeg));
-        assert_eq!(Format::find("jpg"), None);
     }
 }

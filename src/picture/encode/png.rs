@@ -2,10 +2,15 @@
 
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError};
 
-use super::{Picture, Row};
+use super::Picture;
+use super::format::{Kind, Row};
 
-pub(super) const ROW: Row =
-    Row { name: "png", content_type: "image/png", extension: "png", lowest_quality: None, encode };
+pub(super) const ROW: Row = Row {
+    name: "png",
+    content_type: "image/png",
+    extension: "png",
+    kind: Kind::File { lowest_quality: None, parameters: true, encode },
+};
 
 /// The keyword under which common web interfaces look for the generation parameters.
 const KEYWORD: &str = "parameters";

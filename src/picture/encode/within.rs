@@ -8,7 +8,7 @@ use super::{EncodeError, Encoded, Encoding, Picture};
 /// Nobody recognises anything in less.
 const SMALLEST_SIDE: u32 = 16;
 
-/// The largest and best encoding that has at most `max_bytes`.
+/// The largest and best encoding that has at most `max_bytes`; of the picture's very size if one was asked for.
 pub(super) fn within(max_bytes: u32, picture: &Picture, encoding: &Encoding<'_>) -> Result<Encoded, EncodeError> {
     let limit = max_bytes as usize;
     let mut candidate = Cow::Borrowed(picture);
@@ -19,12 +19,14 @@ pub(super) fn within(max_bytes: u32, picture: &Picture, encoding: &Encoding<'_>)
             Fit::TooLarge(bytes) => bytes,
         };
         let (width, height) = (candidate.width(), candidate.height());
-        if width.min(height) <= SMALLEST_SIDE {
+        if encoding.sizing.is_exact() || width.min(height) <= SMALLEST_SIDE {
             let format = encoding.format.name();
             return Err(EncodeError::TooLarge { max_bytes, bytes: smallest, width, height, format });
         }
-        // Bytes go about with the area; the bounds keep a bad guess from looping long or overshooting far.
-        scale *= (limit as f64 / smallest as f64).sqrt().clamp(0.5, 0.9);
+        // Bytes go about with the area; the bounds keep a bad guess from looping long or overshooting far. Without a
+        // header and compression the guess is good.
+        let most = if encoding.format.is_raw() { 0.995 } else { 0.9 };
+        scale *= (limit as f64 / smallest as f64).sqrt().clamp(0.5, most);
         candidate = Cow::Owned(scaled(picture, scale));
     }
 }
@@ -37,11 +39,15 @@ enum Fit {
 
 /// Bisects the quality between the format's lowest and the one asked for.
 fn at_some_quality(limit: usize, picture: &Picture, encoding: &Encoding<'_>) -> Result<Fit, EncodeError> {
+    let fixed = encoding.format.fixed_bytes(picture.width(), picture.height());
+    if let Some(bytes) = fixed.filter(|bytes| *bytes > limit) {
+        return Ok(Fit::TooLarge(bytes));
+    }
     let asked = Encoded::new(picture, encoding, encoding.quality)?;
     if asked.bytes.len() <= limit {
         return Ok(Fit::Fits(asked));
     }
-    let Some(mut low) = encoding.format.row().lowest_quality.filter(|lowest| *lowest < encoding.quality) else {
+    let Some(mut low) = encoding.format.lowest_quality().filter(|lowest| *lowest < encoding.quality) else {
         return Ok(Fit::TooLarge(asked.bytes.len()));
     };
     let mut best = Encoded::new(picture, encoding, low)?;
@@ -70,7 +76,9 @@ fn scaled(picture: &Picture, scale: f64) -> Picture {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, encode};
+    use std::num::NonZeroU32;
+
+    use super::super::{Format, Sizing, encode};
     use super::*;
 
     /// Noise: the hardest picture to compress.
@@ -84,7 +92,7 @@ mod tests {
     }
 
     fn encoding(format: Format, max_bytes: u32) -> Encoding<'static> {
-        Encoding { format, quality: 90, max_bytes: Some(max_bytes), parameters: None }
+        Encoding { max_bytes: Some(max_bytes), ..Encoding::of(format) }
     }
 
     #[test]
@@ -107,10 +115,25 @@ mod tests {
     #[test]
     fn a_picture_is_scaled_down_where_quality_does_not_help() {
         for format in Format::ALL {
-            let fitted = encode(&noise(160, 80), &encoding(format, 3000)).unwrap();
-            assert!(fitted.bytes.len() <= 3000, "{} has {}", format.name(), fitted.bytes.len());
-            assert!(fitted.width < 160 && fitted.width.abs_diff(2 * fitted.height) <= 2, "{fitted:?}");
+            let limit = format.fixed_bytes(160, 80).map_or(3000, |bytes| bytes as u32 - 1);
+            let fitted = encode(&noise(160, 80), &encoding(format, limit)).unwrap();
+            assert!(fitted.bytes.len() <= limit as usize, "{} has {}", format.name(), fitted.bytes.len());
+            assert!(fitted.width < 160 && fitted.width.abs_diff(2 * fitted.height) <= 2, "{}", format.name());
         }
+    }
+
+    #[test]
+    fn a_size_that_was_asked_for_stays() {
+        let exact = Sizing { width: NonZeroU32::new(128), height: NonZeroU32::new(128), ..Sizing::default() };
+        let small =
+            |format, max_bytes| encode(&noise(64, 64), &Encoding { sizing: exact, ..encoding(format, max_bytes) });
+        let fitted = small(Format::Jpeg, 8000).unwrap();
+        assert_eq!((fitted.width, fitted.height), (128, 128));
+        assert!(fitted.bytes.len() <= 8000);
+        for (format, limit) in [(Format::Jpeg, 1000), (Format::Png, 8000), (Format::Mono, 2047)] {
+            assert!(matches!(small(format, limit), Err(EncodeError::TooLarge { width: 128, .. })), "{}", format.name());
+        }
+        assert_eq!(small(Format::Mono, 2048).unwrap().bytes.len(), 2048);
     }
 
     #[test]
