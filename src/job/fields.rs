@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::json;
-use super::outcome::{Code, Rejection};
+use super::outcome::Rejection;
 use super::units::shown;
 
 /// The keys of a JSON object that nobody has taken yet.
@@ -45,6 +45,11 @@ impl Fields {
     /// The keys of an object that stands at `place`, such as `variation.`.
     pub(crate) fn within(map: Map<String, Value>, place: &'static str) -> Self {
         Self { map, place }
+    }
+
+    /// A value that stays for others to take.
+    pub(crate) fn look(&self, key: &str) -> Option<&Value> {
+        self.map.get(key)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -141,13 +146,6 @@ impl Fields {
 
     fn unknown(&self, key: &str) -> Rejection {
         let name = format!("{}{key}", self.place);
-        if LATER.contains(&name.as_str()) {
-            return Rejection::of_field(
-                Code::UnsupportedMode,
-                &name,
-                format!("{name} is not supported by this version"),
-            );
-        }
         match FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
             Some((_, ours)) => Rejection::field(&name, format!("{name} is not a field, it is called {ours} here")),
             None => Rejection::field(&shown(&name), format!("{} is not a field", shown(&name))),
@@ -174,18 +172,6 @@ impl From<Map<String, Value>> for Fields {
         Self { map, place: "" }
     }
 }
-
-/// Fields of the contract that this version does not know yet.
-const LATER: &[&str] = &[
-    "preview",
-    "output.width",
-    "output.height",
-    "output.fit",
-    "output.rotate",
-    "output.dither",
-    "output.part_bytes",
-    "output.push",
-];
 
 /// What other programs call our fields.
 const FOREIGN: &[(&str, &str)] = &[

@@ -23,6 +23,14 @@ pub trait Watch: Sync {
 
     /// The reason to stop, once there is one. Asked often, also while a pass of a graph is running.
     fn stop(&self) -> Option<Stop>;
+
+    /// Whether to show picture `k` as the sampler sees it in this step, counted from 1. Asked once a step and picture.
+    fn wants_preview(&self, _k: usize, _step: usize) -> bool {
+        false
+    }
+
+    /// Picture `k` as the sampler sees it in this step: what comes out if it is right, small or large.
+    fn preview(&self, _k: usize, _step: usize, _picture: Picture) {}
 }
 
 /// A finished picture and the seed that gives it again.
@@ -65,6 +73,9 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in the order of a job.
+    pub const ALL: [Self; 6] = [Self::Load, Self::Text, Self::Encode, Self::Denoise, Self::Decode, Self::Publish];
+
     /// The contract's name.
     pub fn name(self) -> &'static str {
         match self {

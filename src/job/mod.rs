@@ -6,6 +6,8 @@ pub mod adapters;
 pub mod command;
 pub mod generate;
 pub mod outcome;
+pub mod output;
+pub mod preview;
 pub mod request;
 pub mod rules;
 pub mod units;
@@ -17,9 +19,11 @@ mod recipe;
 pub use adapters::{AdapterFacts, AdapterKind, Fit};
 pub use generate::{Generate, Made, Progress, Stage, Watch};
 pub use outcome::{Code, Failure, Rejection, Stop};
+pub use output::{Output, Parts};
+pub use preview::PreviewWish;
 pub use recipe::{
     AdapterWish, Canvas, ClassifierWish, Depth, GuidanceWish, Hypernetwork, Init, Lora, MaskWish, NoiseWish, Parsed,
-    Photo, Recipe, Variation,
+    Photo, Recipe, Reference, Variation,
 };
-pub use request::{Origin, Output, Request};
+pub use request::{Origin, Request};
 pub use rules::{Limits, Mode, ModelFacts, Read, Reading, Rules};

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
-use super::generate::Made;
 use super::outcome::{Code, Rejection};
-use super::recipe::Recipe;
+use super::output::Output;
+use super::preview::PreviewWish;
+pub use super::recipe::Reference;
+use super::recipe::{Recipe, Sources};
 use super::rules::Rules;
-use super::units::{Client, DeadlineMs, JobId, MaxBytes, Priority, Quality, Seed, Tags, shown};
-use crate::picture::{EncodeError, Encoded, Encoding, Format, encode};
+use super::units::{Client, DeadlineMs, JobId, Priority, Seed, Tags, shown};
 
 /// A valid request.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Request {
     pub output: Output,
     /// Whether progress is to be told.
     pub progress: bool,
+    /// Whether the picture so far is to be shown.
+    pub preview: Option<PreviewWish>,
     /// Nine goes first.
     pub priority: Priority,
     /// When the picture is of no use any more.
@@ -46,21 +49,8 @@ pub enum Origin {
     Request,
 }
 
-/// How the pictures are to be encoded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Output {
-    /// The file format.
-    pub format: Format,
-    /// Quality of lossy formats.
-    pub quality: Quality,
-    /// Size that the file must not exceed.
-    pub max_bytes: Option<MaxBytes>,
-    /// Whether the file tells how it was made.
-    pub metadata: bool,
-}
-
 /// A message as it arrived, and what is drawn for it: a request without an id or a seed gets these.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival<'a> {
     /// Who sent it.
     pub client: Client,
@@ -68,6 +58,10 @@ pub struct Arrival<'a> {
     pub origin: Origin,
     /// The message.
     pub payload: &'a [u8],
+    /// An init image that came beside the message.
+    pub attachment: Option<&'a [u8]>,
+    /// Finds the file of a picture that is already here and that the message names.
+    pub find: &'a dyn Fn(&Reference) -> Option<Vec<u8>>,
     /// When it came.
     pub time: SystemTime,
     /// Correlation Data of MQTT 5, a second place for the id.
@@ -85,6 +79,8 @@ pub struct Arrival<'a> {
 pub struct Refused {
     /// The requester's id, or one made of the payload's hash where it cannot be read.
     pub id: Option<JobId>,
+    /// Its tags, as far as they can be read.
+    pub tags: Tags,
     /// What is wrong.
     pub rejection: Rejection,
 }
@@ -92,19 +88,24 @@ pub struct Refused {
 impl Request {
     /// The one door: a message becomes a request, or says why not.
     pub fn parse(arrival: &Arrival<'_>, rules: &Rules) -> Result<Self, Refused> {
-        let anonymous = |rejection| Refused { id: None, rejection };
-        if arrival.payload.len() > rules.limits.request_bytes {
-            let message = format!(
-                "a request must be at most {} bytes, got {}",
-                rules.limits.request_bytes,
-                arrival.payload.len()
-            );
+        let anonymous = |rejection| Refused { id: None, tags: Tags::default(), rejection };
+        let bytes = arrival.payload.len() + arrival.attachment.map_or(0, <[u8]>::len);
+        if bytes > rules.limits.request_bytes {
+            let limit = rules.limits.request_bytes;
+            let message = format!("a request must be at most {limit} bytes, got {bytes}");
             return Err(anonymous(Rejection::new(Code::PayloadTooLarge, message)));
         }
         let mut fields = fields(arrival.payload).map_err(anonymous)?;
         let id = id(&mut fields, arrival.correlation).map_err(anonymous)?;
-        let known = id.clone();
-        Self::take(fields, id, arrival, rules).map_err(|rejection| Refused { id: known, rejection })
+        let (known, tags) = (id.clone(), fields.look("tags").and_then(Tags::peek).unwrap_or_default());
+        Self::take(fields, id, arrival, rules).map_err(|rejection| Refused { id: known, tags, rejection })
+    }
+
+    /// The id and the tags of a message that is refused without being parsed, as far as they can be read.
+    pub fn label(payload: &[u8], correlation: Option<&[u8]>) -> (Option<JobId>, Tags) {
+        let Ok(mut fields) = fields(payload) else { return Default::default() };
+        let tags = fields.look("tags").and_then(Tags::peek).unwrap_or_default();
+        (id(&mut fields, correlation).ok().flatten(), tags)
     }
 
     fn take(mut fields: Fields, id: Option<JobId>, arrival: &Arrival<'_>, rules: &Rules) -> Result<Self, Rejection> {
@@ -113,22 +114,22 @@ impl Request {
             Some(version) if version == json!(1) => {}
             Some(_) => return Err(Rejection::of_field(Code::UnsupportedVersion, "v", "v must be 1")),
         }
-        let mut output = fields.object("output", "output.")?;
+        let output = fields.object("output", "output.")?;
         if arrival.origin == Origin::Shortcut {
-            output.fill(&rules.shortcut_output);
-        }
-        if let Some(Value::Object(defaults)) = rules.defaults.get("output") {
-            output.fill(defaults);
+            fields.fill(&rules.shortcut_defaults);
         }
         fields.fill(&without_output(&rules.defaults));
-        let parsed = Recipe::take(&mut fields, arrival.fresh_seed, rules)?;
+        let sources = Sources { attachment: arrival.attachment, find: arrival.find };
+        let parsed = Recipe::take(&mut fields, arrival.fresh_seed, rules, &sources)?;
+        let output = Output::of_request(output, arrival.origin, rules, parsed.recipe.size)?;
         let request = Self {
             client: arrival.client.clone(),
             id: id.unwrap_or_else(|| arrival.fresh_id.clone()),
             origin: arrival.origin,
             recipe: parsed.recipe,
-            output: Output::take(output)?,
+            output,
             progress: fields.flag("progress")?.unwrap_or(true),
+            preview: PreviewWish::take(&mut fields)?,
             priority: fields.whole("priority")?.map_or_else(|| Priority::try_from(5), Ok)?,
             deadline: deadline(&mut fields, arrival)?,
             tags: Tags::new(fields.pairs("tags")?)?,
@@ -151,6 +152,9 @@ impl Request {
         put("id", json!(self.id.as_str()));
         put("output", self.output.to_json());
         put("progress", json!(self.progress));
+        if let Some(preview) = self.preview {
+            put("preview", preview.to_json());
+        }
         put("priority", json!(self.priority.get()));
         put(
             "tags",
@@ -163,53 +167,21 @@ impl Request {
     }
 }
 
-impl Output {
-    fn take(mut fields: Fields) -> Result<Self, Rejection> {
-        let output = Self {
-            format: match fields.text("format")? {
-                None => Format::Png,
-                Some(name) => format(&name)?,
-            },
-            quality: fields.whole("quality")?.map_or_else(|| Quality::try_from(90), Ok)?,
-            max_bytes: fields.whole("max_bytes")?,
-            metadata: fields.flag("metadata")?.unwrap_or(false),
-        };
-        fields.finish()?;
-        Ok(output)
-    }
-
-    /// Encodes a picture as asked, in at most `room` bytes if the format or the request allows that.
-    pub fn encode(&self, made: &Made, recipe: &Recipe, room: Option<u32>) -> Result<Encoded, EncodeError> {
-        let parameters = self.metadata.then(|| recipe.parameters(made.seed));
-        let may_shrink = self.max_bytes.is_some() || self.format == Format::Jpeg;
-        let encoding = Encoding {
-            format: self.format,
-            quality: self.quality.get(),
-            max_bytes: self.max_bytes.map(MaxBytes::get).into_iter().chain(room.filter(|_| may_shrink)).min(),
-            parameters: parameters.as_deref(),
-        };
-        encode(&made.picture, &encoding)
-    }
-
-    /// Reads an `output` object by itself.
-    pub fn from_fields(fields: Map<String, Value>) -> Result<Self, Rejection> {
-        Self::take(Fields::from(fields))
-    }
-
-    fn to_json(&self) -> Value {
-        let mut output =
-            json!({"format": self.format.name(), "quality": self.quality.get(), "metadata": self.metadata});
-        if let (Some(limit), Some(map)) = (self.max_bytes, output.as_object_mut()) {
-            map.insert("max_bytes".to_owned(), json!(limit.get()));
-        }
-        output
-    }
+/// Reads one JSON object without duplicate keys, as requests are read.
+pub fn object(payload: &[u8]) -> Result<Map<String, Value>, Rejection> {
+    super::json::object(payload)
 }
+
+/// Behind it JSON would pass for a prompt.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// JSON if the first character that is not blank is a brace, else the whole text is the prompt.
 fn fields(payload: &[u8]) -> Result<Fields, Rejection> {
     if payload.trim_ascii_start().first() == Some(&b'{') {
         return Fields::parse(payload);
+    }
+    if payload.starts_with(BYTE_ORDER_MARK) {
+        return Err(Rejection::new(Code::Malformed, "a request must not begin with a byte order mark"));
     }
     let text = std::str::from_utf8(payload)
         .map_err(|fault| Rejection::new(Code::Malformed, format!("a prompt must be UTF-8: {fault}")))?;
@@ -222,20 +194,6 @@ fn id(fields: &mut Fields, correlation: Option<&[u8]>) -> Result<Option<JobId>, 
         return JobId::try_from(text.as_str()).map(Some);
     }
     Ok(correlation.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| JobId::try_from(text).ok()))
-}
-
-fn format(name: &str) -> Result<Format, Rejection> {
-    /// Formats of the contract that this version does not encode yet.
-    const LATER: [&str; 12] = [
-        "webp", "bmp", "qoi", "rgb565", "rgb565le", "gray2", "gray4", "mono", "epd_bwr", "epd_bwy", "epd_7c", "epd_e6",
-    ];
-    if LATER.contains(&name) {
-        let message = format!("output.format {name} is not supported by this version");
-        return Err(Rejection::of_field(Code::UnsupportedMode, "output.format", message));
-    }
-    Format::find(name).ok_or_else(|| {
-        Rejection::field("output.format", format!("output.format must be png or jpeg, got {}", shown(name)))
-    })
 }
 
 /// The earliest of `deadline_ms`, `not_after` and the message's expiry.

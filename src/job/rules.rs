@@ -20,7 +20,9 @@ pub struct Rules {
     pub defaults: Map<String, Value>,
     /// Output of requests that came through the `prompt` topic, as the request's `output`.
     pub shortcut_output: Map<String, Value>,
-    /// The models that can be asked for, the default one first; never empty.
+    /// Values of fields that a request through the `prompt` topic leaves out, before the operator's.
+    pub shortcut_defaults: Map<String, Value>,
+    /// The models that can be asked for, the default one first; empty only while they are being loaded.
     pub models: Vec<ModelFacts>,
 }
 
@@ -33,7 +35,14 @@ impl Rules {
     /// The rules for requests that were accepted before and have every default written out.
     pub fn for_stored(&self) -> Self {
         let limits = Limits { request_bytes: usize::MAX, ..self.limits.clone() };
-        Self { limits, defaults: Map::new(), shortcut_output: Map::new(), models: self.models.clone() }
+        let none = Map::new;
+        Self {
+            limits,
+            defaults: none(),
+            shortcut_output: none(),
+            shortcut_defaults: none(),
+            models: self.models.clone(),
+        }
     }
 }
 
@@ -135,6 +144,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Text, Self::Image, Self::Inpaint, Self::Depth];
+
     /// Its name in the contract.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,11 +1,14 @@
 //! Values that cannot be wrong: each has one fallible constructor, and its message says what was expected and what came.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 mod names;
+mod parts;
 
-pub use self::names::{Client, JobId, Tags};
+pub use self::names::{Client, JobId, Tags, UploadName};
+pub use self::parts::PartRanges;
 
 use super::outcome::Rejection;
 
@@ -16,6 +19,12 @@ macro_rules! whole_numbers {
         pub struct $name($inner);
 
         impl $name {
+            /// What it may be.
+            pub const RANGE: RangeInclusive<$inner> = $low..=$high;
+
+            /// The highest.
+            pub const MOST: Self = Self($high);
+
             /// The number itself.
             pub const fn get(self) -> $inner { self.0 }
         }
@@ -24,9 +33,9 @@ macro_rules! whole_numbers {
             type Error = Rejection;
 
             fn try_from(value: i64) -> Result<Self, Rejection> {
-                const RANGE: std::ops::RangeInclusive<$inner> = $low..=$high;
-                <$inner>::try_from(value).ok().filter(|number| RANGE.contains(number)).map(Self).ok_or_else(|| {
-                    let (low, high) = (RANGE.start(), RANGE.end());
+                let number = <$inner>::try_from(value).ok().filter(|number| Self::RANGE.contains(number));
+                number.map(Self).ok_or_else(|| {
+                    let (low, high) = (Self::RANGE.start(), Self::RANGE.end());
                     Rejection::field($field, format!("{} must be between {low} and {high}, got {value}", $field))
                 })
             }
@@ -57,6 +66,12 @@ whole_numbers! {
     Jump(u16) "resample.jump" 1..=150;
     /// Size of an encoded picture, in bytes.
     MaxBytes(u32) "max_bytes" 512..=1_073_741_824;
+    /// Steps from one preview to the next.
+    PreviewEvery(u16) "preview.every" 1..=150;
+    /// Longer side of a preview, in pixels.
+    PreviewSize(u16) "preview.size" 16..=512;
+    /// Payload of a part of a picture, in bytes.
+    PartBytes(u32) "part_bytes" 512..=1_048_576;
     /// Time from arrival to the deadline, in milliseconds.
     DeadlineMs(u32) "deadline_ms" 1_000..=86_400_000;
 }
@@ -103,6 +118,9 @@ macro_rules! real_numbers {
         pub struct $name(f64);
 
         impl $name {
+            /// What it may be.
+            pub const RANGE: RangeInclusive<f64> = $low..=$high;
+
             /// The number itself.
             pub const fn get(self) -> f64 { self.0 }
         }
@@ -111,7 +129,7 @@ macro_rules! real_numbers {
             type Error = Rejection;
 
             fn try_from(value: f64) -> Result<Self, Rejection> {
-                if ($low..=$high).contains(&value) {
+                if Self::RANGE.contains(&value) {
                     return Ok(Self(value));
                 }
                 Err(Rejection::field($field, format!("{} must be between {} and {}, got {value}", $field, $low, $high)))
@@ -153,10 +171,16 @@ pub struct Size {
 }
 
 impl Size {
+    /// What a side may be, beside a multiple of [`MULTIPLE`](Self::MULTIPLE).
+    pub const RANGE: RangeInclusive<u32> = 8..=8192;
+
+    /// Pixels of a latent.
+    pub const MULTIPLE: u32 = 8;
+
     /// Both sides must be multiples of 8 from 8 to 8192.
     pub fn new(width: i64, height: i64) -> Result<Self, Rejection> {
         let side = |field: &str, value: i64| match u32::try_from(value) {
-            Ok(side) if side % 8 == 0 && (8..=8192).contains(&side) => Ok(side),
+            Ok(side) if side.is_multiple_of(Self::MULTIPLE) && Self::RANGE.contains(&side) => Ok(side),
             _ => {
                 Err(Rejection::field(field, format!("{field} must be a multiple of 8 between 8 and 8192, got {value}")))
             }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::photo::Photo;
+use super::photo::{Album, Photo};
 use crate::job::fields::Fields;
 use crate::job::outcome::{Code, Rejection};
-use crate::job::rules::{Limits, Mode, ModelFacts};
+use crate::job::rules::{Mode, ModelFacts};
 use crate::job::units::{MaskCrop, MaskFeather, Strength, shown};
 use crate::picture::{Fit, Gray, Picture};
 
@@ -52,10 +52,12 @@ pub enum Depth {
 }
 
 impl Canvas {
-    pub(super) fn take(fields: &mut Fields, model: &ModelFacts, limits: &Limits) -> Result<Self, Rejection> {
+    pub(super) fn take(fields: &mut Fields, model: &ModelFacts, album: &Album<'_>) -> Result<Self, Rejection> {
         let fit = fit(fields.text("init_fit")?)?;
-        let init = Init::take(fields, model, limits)?;
-        let depth = depth(fields, model, limits, init.is_some())?;
+        let init = Init::take(fields, model, album)?;
+        let depth = depth(fields, model, album, init.is_some())?;
+        // Where nothing is fitted, all ways to fit are the same.
+        let fit = if init.is_some() || depth.is_some() { fit } else { Fit::default() };
         Ok(Self { init, fit, depth })
     }
 
@@ -79,10 +81,10 @@ impl Canvas {
 }
 
 impl Init {
-    fn take(fields: &mut Fields, model: &ModelFacts, limits: &Limits) -> Result<Option<Self>, Rejection> {
-        let photo = fields.given("init_image").map(|value| Photo::picture("init_image", value, limits)).transpose()?;
+    fn take(fields: &mut Fields, model: &ModelFacts, album: &Album<'_>) -> Result<Option<Self>, Rejection> {
+        let photo = Photo::init(fields.given("init_image"), album)?;
         let strength = fields.real("strength")?;
-        let mask = MaskWish::take(fields, limits)?;
+        let mask = MaskWish::take(fields, album)?;
         let Some(photo) = photo else {
             if mask.is_some() {
                 return Err(Rejection::field("mask", "mask needs an init_image"));
@@ -106,8 +108,8 @@ impl Init {
 }
 
 impl MaskWish {
-    fn take(fields: &mut Fields, limits: &Limits) -> Result<Option<Self>, Rejection> {
-        let photo = fields.given("mask").map(|value| Photo::gray("mask", value, limits)).transpose()?;
+    fn take(fields: &mut Fields, album: &Album<'_>) -> Result<Option<Self>, Rejection> {
+        let photo = fields.given("mask").map(|value| Photo::gray("mask", value, album)).transpose()?;
         let feather = fields.real("mask_feather")?.map_or_else(|| MaskFeather::try_from(0.0), Ok)?;
         let crop = fields.whole("mask_crop")?;
         Ok(photo.map(|photo| Self { photo, feather, crop }))
@@ -122,12 +124,17 @@ fn fit(name: Option<String>) -> Result<Fit, Rejection> {
 }
 
 /// A model that works with depth must have it; without a word it is estimated from the init image.
-fn depth(fields: &mut Fields, model: &ModelFacts, limits: &Limits, has_init: bool) -> Result<Option<Depth>, Rejection> {
+fn depth(
+    fields: &mut Fields,
+    model: &ModelFacts,
+    album: &Album<'_>,
+    has_init: bool,
+) -> Result<Option<Depth>, Rejection> {
     let depth = match fields.given("depth") {
         None if !model.modes.contains(&Mode::Depth) => return Ok(None),
         None => Depth::Estimate,
         Some(Value::String(word)) if word == "estimate" => Depth::Estimate,
-        Some(value @ Value::Object(_)) => Depth::Given(Photo::gray("depth", value, limits)?),
+        Some(value @ Value::Object(_)) => Depth::Given(Photo::gray("depth", value, album)?),
         Some(other) => {
             let message = format!("depth must be a picture or \"estimate\", got {}", shown(&other.to_string()));
             return Err(Rejection::field("depth", message));

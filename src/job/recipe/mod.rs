@@ -6,6 +6,7 @@ mod canvas;
 mod guidance;
 mod noise;
 mod photo;
+mod source;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -18,7 +19,10 @@ pub use self::canvas::{Canvas, Depth, Init, MaskWish};
 pub use self::guidance::{ClassifierWish, GuidanceWish};
 pub use self::noise::{NoiseWish, Variation};
 pub use self::photo::Photo;
+pub use self::source::Reference;
+pub(crate) use self::source::Sources;
 
+use self::photo::Album;
 use self::texts::Texts;
 use super::fields::Fields;
 use super::outcome::Rejection;
@@ -75,13 +79,18 @@ impl Recipe {
         let mut fields = Fields::from(fields);
         fields.fill(&rules.defaults);
         let _ = fields.take("output");
-        let parsed = Self::take(&mut fields, fresh_seed, rules)?;
+        let parsed = Self::take(&mut fields, fresh_seed, rules, &Sources::NONE)?;
         fields.finish()?;
         Ok(parsed)
     }
 
     /// Takes the recipe's fields out of a request.
-    pub(crate) fn take(fields: &mut Fields, fresh_seed: Seed, rules: &Rules) -> Result<Parsed, Rejection> {
+    pub(crate) fn take(
+        fields: &mut Fields,
+        fresh_seed: Seed,
+        rules: &Rules,
+        sources: &Sources<'_>,
+    ) -> Result<Parsed, Rejection> {
         let (model, limits) = (basics::model(fields.text("model")?, rules)?, &rules.limits);
         let idle = warnings::Given::new(fields, rules);
         let mut warnings = Vec::new();
@@ -99,7 +108,7 @@ impl Recipe {
             schedule: basics::schedule(fields.text("schedule")?)?,
             noise: NoiseWish::take(fields)?,
             guidance,
-            canvas: Canvas::take(fields, model, limits)?,
+            canvas: Canvas::take(fields, model, &Album { limits, sources })?,
             size: basics::size(fields, model, limits)?,
             count: basics::count(fields.whole("count")?, limits)?,
         };

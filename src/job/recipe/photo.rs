@@ -1,4 +1,4 @@
-//! A picture that came with a request.
+//! A picture that came with a request, or is named by it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::job::fields::Fields;
+use super::source::{Reference, Said, Sources};
 use crate::job::outcome::{Code, Rejection};
 use crate::job::rules::Limits;
 use crate::picture::{DecodeError, DecodeLimits, Gray, Picture};
@@ -17,6 +17,13 @@ use crate::picture::{DecodeError, DecodeLimits, Gray, Picture};
 pub struct Photo<T> {
     file: Arc<[u8]>,
     shown: Arc<T>,
+}
+
+/// Where pictures come from, and how large they may be.
+#[derive(Clone, Copy)]
+pub(super) struct Album<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) sources: &'a Sources<'a>,
 }
 
 /// What a file can be decoded to.
@@ -33,13 +40,22 @@ impl<T> Photo<T> {
         &self.file
     }
 
-    /// As it stands in a request.
+    /// As it stands in a request: always the file itself, so that it lasts as long as the request does.
     pub(super) fn to_json(&self) -> Value {
         json!({"data": STANDARD.encode(&self.file)})
     }
 
-    fn parse(field: &'static str, value: Value, limits: &Limits, decode: Decode<T>) -> Result<Self, Rejection> {
-        let file: Arc<[u8]> = data(field, value)?.into();
+    fn parse(field: &'static str, value: Value, album: &Album<'_>, decode: Decode<T>) -> Result<Self, Rejection> {
+        match Said::parse(field, value)? {
+            Said::Data(file) => Self::decoded(field, file, album.limits, decode),
+            Said::Reference(reference) => {
+                let file = found(field, &reference, album)?;
+                Self::decoded(field, file, album.limits, decode).map_err(|rejection| reference.refused(rejection))
+            }
+        }
+    }
+
+    fn decoded(field: &str, file: Vec<u8>, limits: &Limits, decode: Decode<T>) -> Result<Self, Rejection> {
         let shown = decode(&file, &bounds(limits)).map_err(|error| {
             let code = match error {
                 DecodeError::TooLarge { .. } => Code::ImageTooLarge,
@@ -47,19 +63,28 @@ impl<T> Photo<T> {
             };
             Rejection::of_field(code, field, format!("{field}: {error}"))
         })?;
-        Ok(Self { file, shown: Arc::new(shown) })
+        Ok(Self { file: file.into(), shown: Arc::new(shown) })
     }
 }
 
 impl Photo<Picture> {
-    pub(super) fn picture(field: &'static str, value: Value, limits: &Limits) -> Result<Self, Rejection> {
-        Self::parse(field, value, limits, Picture::decode)
+    /// The init image, which may stand in the request or lie beside it.
+    pub(super) fn init(value: Option<Value>, album: &Album<'_>) -> Result<Option<Self>, Rejection> {
+        const FIELD: &str = "init_image";
+        match (value, album.sources.attachment) {
+            (None, None) => Ok(None),
+            (Some(value), None) => Self::parse(FIELD, value, album, Picture::decode).map(Some),
+            (None, Some(file)) => Self::decoded(FIELD, file.to_vec(), album.limits, Picture::decode).map(Some),
+            (Some(_), Some(_)) => {
+                Err(Rejection::field(FIELD, "init_image must be absent where the payload is the init image"))
+            }
+        }
     }
 }
 
 impl Photo<Gray> {
-    pub(super) fn gray(field: &'static str, value: Value, limits: &Limits) -> Result<Self, Rejection> {
-        Self::parse(field, value, limits, Gray::decode)
+    pub(super) fn gray(field: &'static str, value: Value, album: &Album<'_>) -> Result<Self, Rejection> {
+        Self::parse(field, value, album, Gray::decode)
     }
 }
 
@@ -69,29 +94,17 @@ fn bounds(limits: &Limits) -> DecodeLimits {
     DecodeLimits { pixels, side: 16_384, memory: pixels.saturating_mul(16) }
 }
 
-/// The bytes of `{"data": "<base64>"}`.
-fn data(field: &'static str, value: Value) -> Result<Vec<u8>, Rejection> {
-    let Value::Object(map) = value else {
-        return Err(Rejection::field(field, format!("{field} must be an object such as {{\"data\":\"<base64>\"}}")));
-    };
-    let place = match field {
-        "mask" => "mask.",
-        "depth" => "depth.",
-        _ => "init_image.",
-    };
-    let mut fields = Fields::within(map, place);
-    for later in ["result", "upload"] {
-        if fields.take(later).is_some() {
-            let message = format!("{field}.{later} is not supported by this version, send {field}.data");
-            return Err(Rejection::of_field(Code::UnsupportedMode, field, message));
+/// The file of a picture that is already here; as large as one that comes with a request may be.
+fn found(field: &str, reference: &Reference, album: &Album<'_>) -> Result<Vec<u8>, Rejection> {
+    let limit = album.limits.request_bytes;
+    match (album.sources.find)(reference) {
+        None => Err(Rejection::of_field(Code::NotFound, field, format!("{field}: {reference} is not here"))),
+        Some(file) if file.len() > limit => {
+            let message = format!("{field}: {reference} must have at most {limit} bytes, got {}", file.len());
+            Err(Rejection::of_field(Code::ImageTooLarge, field, message))
         }
+        Some(file) => Ok(file),
     }
-    let text = fields.text("data")?;
-    fields.finish()?;
-    let text = text.ok_or_else(|| Rejection::field(field, format!("{field}.data is required")))?;
-    STANDARD.decode(text).map_err(|error| {
-        Rejection::of_field(Code::InvalidImage, field, format!("{field}.data must be base64: {error}"))
-    })
 }
 
 impl<T> PartialEq for Photo<T> {

@@ -13,12 +13,22 @@ fn facts(modes: &[Mode]) -> ModelFacts {
 }
 
 fn parsed(model: ModelFacts, fields: Value) -> Result<Parsed, Rejection> {
-    let limits = Limits { request_bytes: 1, prompt_chars: 100, pixels: 4096, steps: 50, count: 4 };
-    let rules = Rules { limits, defaults: Map::new(), shortcut_output: Map::new(), models: vec![model] };
+    parsed_from(&Sources::NONE, model, fields)
+}
+
+fn parsed_from(sources: &Sources<'_>, model: ModelFacts, fields: Value) -> Result<Parsed, Rejection> {
+    let limits = Limits { request_bytes: 1000, prompt_chars: 100, pixels: 4096, steps: 50, count: 4 };
+    let rules = Rules {
+        limits,
+        defaults: Map::new(),
+        shortcut_output: Map::new(),
+        shortcut_defaults: Map::new(),
+        models: vec![model],
+    };
     let Value::Object(mut map) = fields else { unreachable!() };
     map.entry("prompt").or_insert(json!("x"));
     let mut fields = Fields::from(map);
-    let parsed = Recipe::take(&mut fields, Seed::from(7), &rules)?;
+    let parsed = Recipe::take(&mut fields, Seed::from(7), &rules, sources)?;
     fields.finish()?;
     Ok(parsed)
 }
@@ -34,9 +44,12 @@ fn refused(model: ModelFacts, fields: Value) -> (Code, String) {
 }
 
 fn photo(width: u32, height: u32) -> Value {
+    json!({"data": STANDARD.encode(file(width, height))})
+}
+
+fn file(width: u32, height: u32) -> Vec<u8> {
     let picture = Picture::new(width, height, vec![90; (3 * width * height) as usize]).unwrap();
-    let encoding = Encoding { format: Format::Png, quality: 90, max_bytes: None, parameters: None };
-    json!({"data": STANDARD.encode(encode(&picture, &encoding).unwrap().bytes)})
+    encode(&picture, &Encoding::of(Format::Png)).unwrap().bytes
 }
 
 #[test]
@@ -92,8 +105,91 @@ fn pictures_that_are_too_large_or_broken_have_their_own_codes() {
     assert_eq!(code(photo(300, 300)), Code::ImageTooLarge);
     assert_eq!(code(json!({"data": STANDARD.encode("no picture")})), Code::InvalidImage);
     assert_eq!(code(json!({"data": "no base64!"})), Code::InvalidImage);
-    assert_eq!(code(json!({"upload": "cat"})), Code::UnsupportedMode);
+    assert_eq!(code(json!({"upload": "cat"})), Code::NotFound);
     assert_eq!(code(json!({"data": "", "name": "cat"})), Code::InvalidField);
+}
+
+/// The store of a client that has the result `a1/3`, a panel's result `a1/4`, and the upload `cat.png`.
+fn stored(reference: &Reference) -> Option<Vec<u8>> {
+    match reference {
+        Reference::Result { id, k: 3 } if id.as_str() == "a1" => Some(file(40, 30)),
+        Reference::Result { id, k: 4 } if id.as_str() == "a1" => Some(vec![0x5a; 96]),
+        Reference::Upload(name) if name.as_str() == "cat.png" => Some(file(16, 16)),
+        Reference::Upload(name) if name.as_str() == "large" => Some(vec![0; 1001]),
+        Reference::Upload(name) if name.as_str() == "torn" => Some(file(16, 16)[..40].to_vec()),
+        _ => None,
+    }
+}
+
+fn from_store(fields: Value) -> Result<Parsed, Rejection> {
+    parsed_from(&Sources { attachment: None, find: &stored }, everything(), fields)
+}
+
+#[test]
+fn a_picture_that_is_here_already_is_stored_with_the_request() {
+    let fields =
+        json!({"init_image": {"result": "a1/3"}, "mask": {"upload": "cat.png"}, "depth": {"upload": "cat.png"}});
+    let recipe = from_store(fields).unwrap().recipe;
+    let init = recipe.canvas.init.as_ref().unwrap();
+    assert_eq!((init.photo.file(), init.photo.shown().width()), (&file(40, 30)[..], 40));
+    assert_eq!(init.mask.as_ref().unwrap().photo.file(), file(16, 16));
+    // Nothing has to be found any more.
+    assert_eq!(parsed(everything(), Value::Object(recipe.to_fields())).unwrap().recipe, recipe);
+}
+
+#[test]
+fn a_picture_is_named_in_one_way_and_one_that_is_here() {
+    let refused = |value: Value| {
+        let rejection = from_store(json!({"init_image": value})).err().unwrap();
+        (rejection.code, rejection.field.unwrap_or_default(), rejection.message)
+    };
+    for (value, code, field) in [
+        (json!({}), Code::InvalidField, "init_image"),
+        (json!({"result": "a1/3", "upload": "cat.png"}), Code::InvalidField, "init_image"),
+        (json!({"data": "", "result": "a1/3"}), Code::InvalidField, "init_image"),
+        (json!({"result": null}), Code::InvalidField, "init_image.result"),
+        (json!({"result": "a1/0"}), Code::NotFound, "init_image"),
+        (json!({"upload": "dog"}), Code::NotFound, "init_image"),
+        (json!({"upload": "../cat.png"}), Code::InvalidField, "init_image.upload"),
+        (json!({"upload": ""}), Code::InvalidField, "init_image.upload"),
+        (json!({"upload": "large"}), Code::ImageTooLarge, "init_image"),
+        (json!({"upload": "torn"}), Code::InvalidImage, "init_image"),
+        (json!({"result": "a1/4"}), Code::InvalidImage, "init_image"),
+    ] {
+        assert_eq!(refused(value.clone()).0, code, "{value}");
+        assert_eq!(refused(value.clone()).1, field, "{value}");
+    }
+    for text in ["a1", "a1/", "/3", "a1/03", "a1/+3", "a1/256", "a1/3/3", "a 1/3", "reply/3"] {
+        assert_eq!(refused(json!({"result": text})).1, "init_image.result", "{text}");
+    }
+    assert!(refused(json!({"result": "a1/4"})).2.contains("not the format of a panel"));
+    assert!(!refused(json!({"upload": "torn"})).2.contains("panel"));
+    assert_eq!(refused(json!({"upload": "dog"})).2, "init_image: the upload dog is not here");
+}
+
+#[test]
+fn a_picture_beside_the_request_is_its_init_image() {
+    let beside = |fields: Value, file: &[u8]| {
+        parsed_from(&Sources { attachment: Some(file), find: &stored }, everything(), fields)
+    };
+    let recipe = beside(json!({"strength": 0.5}), &file(40, 30)).unwrap().recipe;
+    let init = recipe.canvas.init.as_ref().unwrap();
+    assert_eq!((init.photo.shown().height(), init.strength.get()), (30, 0.5));
+    assert_eq!(parsed(everything(), Value::Object(recipe.to_fields())).unwrap().recipe, recipe);
+    let twice = beside(json!({"init_image": {"upload": "cat.png"}}), &file(40, 30)).err().unwrap();
+    assert_eq!((twice.code, twice.field.as_deref()), (Code::InvalidField, Some("init_image")));
+    assert_eq!(beside(json!({}), b"pixels").err().unwrap().code, Code::InvalidImage);
+    assert_eq!(beside(json!({}), &file(300, 300)).err().unwrap().code, Code::ImageTooLarge);
+}
+
+#[test]
+fn base64_has_the_standard_alphabet_and_no_blanks() {
+    let text = STANDARD.encode([0xfb; 30]);
+    for wrong in [text.replace('+', "-").replace('/', "_"), format!("{text}\n"), text[..38].to_owned()] {
+        let rejection = from_store(json!({"init_image": {"data": wrong}})).err().unwrap();
+        assert_eq!(rejection.code, Code::InvalidImage);
+        assert!(rejection.message.contains("must be base64"), "{}", rejection.message);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Names of jobs and requesters, and the tags that come back.
 
+use serde_json::Value;
+
 use super::shown;
 use crate::job::outcome::{Code, Rejection};
 
@@ -70,6 +72,29 @@ impl TryFrom<&str> for Client {
     }
 }
 
+/// The name of an uploaded picture, chosen by its sender: `[A-Za-z0-9._-]{1,64}`. It is looked up, never made a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadName(String);
+
+impl UploadName {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for UploadName {
+    type Error = Rejection;
+
+    fn try_from(text: &str) -> Result<Self, Rejection> {
+        if is_made_of(text, |byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+            return Ok(Self(text.to_owned()));
+        }
+        let message = format!("the name of an upload must be 1 to 64 of A-Z a-z 0-9 . _ -, got {}", shown(text));
+        Err(Rejection::field("upload", message))
+    }
+}
+
 /// Up to 8 pairs of short strings that come back with every status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags(Vec<(String, String)>);
@@ -87,6 +112,12 @@ impl Tags {
             )),
             None => Ok(Self(pairs)),
         }
+    }
+
+    /// The pairs of a JSON object, if it is one of tags.
+    pub(in crate::job) fn peek(value: &Value) -> Option<Self> {
+        let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        Self::new(value.as_object()?.iter().map(pair).collect::<Option<_>>()?).ok()
     }
 
     /// The pairs in the order they came.
