@@ -35,7 +35,9 @@ impl<'a> Denoise<'a> {
         let shown = self.shown(latents, level);
         let input = self.input(&shown, level, step);
         let output = self.guided(input)?;
-        self.adjusted(self.prediction.clean(output, &shown, level), input, level)
+        let clean = self.adjusted(self.prediction.clean(output, &shown, level), input, level)?;
+        self.predict.seen(input, &|| clean.clone());
+        Ok(clean)
     }
 
     /// As [`at`](Self::at), but what the model would have to say for that, as [`prediction`](Self::prediction) has it.
@@ -43,11 +45,14 @@ impl<'a> Denoise<'a> {
         let shown = self.shown(latents, level);
         let input = self.input(&shown, level, step);
         let output = self.guided(input)?;
+        let prediction = self.prediction;
         if self.steering.is_none() && self.kept.is_none() {
+            self.predict.seen(input, &|| prediction.clean(output.clone(), &shown, level));
             return Ok(output);
         }
-        let clean = self.adjusted(self.prediction.clean(output, &shown, level), input, level)?;
-        Ok(self.prediction.output(clean, latents, level))
+        let clean = self.adjusted(prediction.clean(output, &shown, level), input, level)?;
+        self.predict.seen(input, &|| clean.clone());
+        Ok(prediction.output(clean, latents, level))
     }
 
     /// As [`at`](Self::at), with the noise that goes with the clean latents, of standard deviation 1: for samplers that step
@@ -112,6 +117,9 @@ pub trait Predict {
     /// The model's raw outputs, one for each of `passes` and in their order, each in the shape of `input.latents`; an
     /// implementation may compute them as one batch.
     fn predict(&mut self, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, Halt>;
+
+    /// Told after each prediction what it comes to: `clean` gives the clean latents that the sampler takes from it.
+    fn seen(&mut self, _input: Input<'_>, _clean: &dyn Fn() -> Latents) {}
 }
 
 /// What the model is asked about.

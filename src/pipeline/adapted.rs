@@ -22,6 +22,7 @@ fn recipe(pipeline: &Pipeline, prompt: &str) -> Result<Recipe, Rejection> {
         limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
         defaults: Map::new(),
         shortcut_output: Map::new(),
+        shortcut_defaults: Map::new(),
         models: pipeline.facts(),
     };
     let Value::Object(fields) = json!({"prompt": prompt, "steps": 2, "seed": 5}) else { unreachable!() };

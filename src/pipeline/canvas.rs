@@ -5,7 +5,7 @@ use ndarray::{Array4, ArrayViewMut4, Axis};
 use super::fault::{failure, internal};
 use super::loaded::Loaded;
 use crate::job::units::Size;
-use crate::job::{self, Failure, MaskWish, Recipe, Watch};
+use crate::job::{self, Code, Failure, MaskWish, Recipe, Watch};
 use crate::model::Planes;
 use crate::picture::{Filter, Fit, Map, Mask, Picture, Region};
 
@@ -116,6 +116,15 @@ impl Canvas {
         let Some(Paste { whole, at, mask }) = &self.paste else { return Ok(made) };
         whole.pasted(&made, *at, mask).map_err(internal)
     }
+}
+
+/// What a decoder made, [1, 3, height, width].
+pub(super) fn picture(planes: Planes) -> Result<Picture, Failure> {
+    let (_, _, height, width) = planes.dim();
+    let values: Vec<f32> = planes.into_iter().collect();
+    // Neither side can be more than a request asks for, and that is far below 2^32.
+    Picture::from_planes(width as u32, height as u32, &values)
+        .map_err(|error| Failure::new(Code::Inference, format!("the decoder gave no picture: {error}")))
 }
 
 /// Grey is 0 to the autoencoder.

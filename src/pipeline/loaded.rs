@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Source;
+use super::preview::Sight;
 use super::sets::Sets;
 use crate::diffusion::{self, Schedule};
 use crate::job::units::{ClipSkip, Size};
@@ -27,6 +28,8 @@ pub(super) struct Loaded {
     pub(super) depth: Option<DepthNet>,
     /// Looks at every picture before it is shown.
     pub(super) safety: Option<SafetyChecker>,
+    /// For previews.
+    pub(super) sight: Sight,
     /// Knows which way a label lies.
     pub(super) classifier: Option<Classifier>,
     /// Set when the U-Net was exported for one size only.
@@ -50,6 +53,7 @@ impl Loaded {
             depth: DepthNet::load(engine, &folder)?,
             safety: if source.safety { SafetyChecker::load(engine, &folder)? } else { None },
             classifier: Classifier::load(engine, &folder)?,
+            sight: Sight::default(),
             fixed_size: None,
             most_chunks: None,
             folder,

@@ -15,6 +15,7 @@ mod fault;
 mod loaded;
 mod observed;
 mod plan;
+mod preview;
 mod sets;
 mod start;
 mod texts;
@@ -22,6 +23,8 @@ mod trace;
 
 #[cfg(test)]
 mod adapted;
+#[cfg(test)]
+mod previewed;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,8 @@
-//! A model that is watched while a sampler calls it: stop, progress, trace. The mathematics knows nothing of it.
+//! A model that is watched while a sampler calls it: stop, progress, previews, trace. The mathematics knows nothing of it.
 
 use ndarray::{Axis, arr0};
 
+use super::preview::Previews;
 use super::trace::Trace;
 use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
 use crate::job::{Progress, Stage, Watch};
@@ -11,6 +12,7 @@ use crate::model::PassError;
 pub(super) struct Observed<'a, P> {
     inner: P,
     watch: &'a dyn Watch,
+    previews: Previews<'a>,
     trace: &'a mut Trace,
     /// Index of the first picture.
     k: usize,
@@ -19,8 +21,8 @@ pub(super) struct Observed<'a, P> {
 }
 
 impl<'a, P: Predict> Observed<'a, P> {
-    pub(super) fn new(inner: P, watch: &'a dyn Watch, k: usize, trace: &'a mut Trace) -> Self {
-        Self { inner, watch, trace, k, calls: 0 }
+    pub(super) fn new(inner: P, watch: &'a dyn Watch, previews: Previews<'a>, k: usize, trace: &'a mut Trace) -> Self {
+        Self { inner, watch, previews, trace, k, calls: 0 }
     }
 
     fn before(&mut self, input: Input<'_>) -> Result<(), Halt> {
@@ -56,5 +58,9 @@ impl<P: Predict> Predict for Observed<'_, P> {
         }
         self.calls += 1;
         Ok(outputs)
+    }
+
+    fn seen(&mut self, input: Input<'_>, clean: &dyn Fn() -> Latents) {
+        self.previews.show(input, clean);
     }
 }

@@ -2,11 +2,12 @@
 
 use ndarray::{Axis, Slice};
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, picture};
 use super::fault::{failure, halted, internal};
 use super::loaded::Loaded;
 use super::observed::Observed;
 use super::plan::plan;
+use super::preview::Previews;
 use super::sets::Set;
 use super::start::Ground;
 use super::texts::{Texts, texts};
@@ -37,7 +38,7 @@ pub(super) fn pictures(
     while made.len() < usize::from(recipe.count.get()) {
         let first = made.len() as u8;
         let some = (recipe.count.get() - first).min(most);
-        match run.batch(&texts, &ground, first, some, trace) {
+        match run.batch(&texts, (&canvas, &ground), first, some, trace) {
             Ok(latents) => made.extend(run.finished(&latents, &canvas, first, trace)?),
             // What does not fit the memory together may fit one by one.
             Err(failure) if failure.code == Code::OutOfMemory && some > 1 => most = some / 2,
@@ -69,7 +70,7 @@ impl<'a> Run<'a> {
     fn batch(
         &self,
         texts: &Texts,
-        ground: &Ground,
+        (canvas, ground): (&Canvas, &Ground),
         first: u8,
         some: u8,
         trace: &mut Trace,
@@ -87,7 +88,8 @@ impl<'a> Run<'a> {
             strengths: &self.set.strengths,
             watch: self.watch,
         };
-        let mut predict = Observed::new(prompted, self.watch, usize::from(first), trace);
+        let previews = Previews::new(model, canvas, self.watch, usize::from(first));
+        let mut predict = Observed::new(prompted, self.watch, previews, usize::from(first), trace);
         let mut classifier = self.classifier()?;
         let steering = classifier.as_mut().map(|(steer, scale)| Steering { steer, scale: *scale });
         let scheduler = &model.folder.scheduler;
@@ -135,11 +137,7 @@ impl<'a> Run<'a> {
         self.begin(Stage::Decode, self.steps, k)?;
         let planes = self.model.decoder.decode(latents, self.watch).map_err(failure)?;
         trace.keep(&format!("{k}.planes"), planes.view().into_dyn());
-        let (_, _, height, width) = planes.dim();
-        let values: Vec<f32> = planes.into_iter().collect();
-        // Neither side can be more than a request asks for, and that is far below 2^32.
-        Picture::from_planes(width as u32, height as u32, &values)
-            .map_err(|error| Failure::new(Code::Inference, format!("the decoder gave no picture: {error}")))
+        picture(planes)
     }
 
     /// Fails if the model's safety checker objects.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +12,7 @@ use crate::job::units::Seed;
 use crate::job::{Code, Failure, Generate, Limits, Made, Reading, Recipe, Rules, Stage, Stop};
 use crate::model::testing::{Miniature, Notes, runtime};
 use crate::model::{LoadError, Options};
+use crate::picture::{Encoding, Format, Picture, encode};
 use crate::prompt::{Prompt, Syntax};
 
 fn rules(pipeline: &Pipeline) -> Rules {
@@ -17,21 +20,30 @@ fn rules(pipeline: &Pipeline) -> Rules {
         limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
         defaults: Map::new(),
         shortcut_output: Map::new(),
+        shortcut_defaults: Map::new(),
         models: pipeline.facts(),
     }
 }
 
-fn load(model: &Miniature) -> Result<Pipeline, LoadError> {
+pub(super) fn load(model: &Miniature) -> Result<Pipeline, LoadError> {
     let source = Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety: true };
     Pipeline::load(runtime(), Options { threads: Some(1), ..Options::default() }, &[source], None)
 }
 
 /// A recipe of four steps with the given fields besides.
-fn recipe(pipeline: &Pipeline, fields: Value) -> Recipe {
+pub(super) fn recipe(pipeline: &Pipeline, fields: Value) -> Recipe {
     let mut all = json!({"prompt": "ab c", "steps": 4, "seed": 5});
     all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let Value::Object(all) = all else { unreachable!() };
     Recipe::from_fields(all, Seed::from(0), &rules(pipeline)).unwrap().recipe
+}
+
+/// A picture as it stands in a request.
+pub(super) fn photo(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Value {
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+    let encoding = Encoding::of(Format::Png);
+    let file = encode(&Picture::new(width, height, pixels).unwrap(), &encoding).unwrap();
+    json!({"data": STANDARD.encode(file.bytes)})
 }
 
 fn make(pipeline: &Pipeline, fields: Value) -> Vec<Made> {
