@@ -3,11 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{OptionalExtension, Transaction, params};
-use serde_json::{Map, Value};
 
+use super::address::to_millis;
+use super::again::replay;
 use super::mail::post_status;
-use super::{JobKey, Store, StoreError, to_millis};
-use crate::job::units::Client;
+use super::settings::counted;
+use super::turn::due;
+use super::{JobKey, Store, StoreError};
+use crate::job::units::{Client, JobId};
 use crate::job::{Origin, Request};
 
 /// A redelivered message without an id is the same request as before if that came within this time.
@@ -21,6 +24,8 @@ pub struct Admission<'a> {
     pub hash: [u8; 32],
     /// Correlation Data.
     pub correlation: Option<&'a [u8]>,
+    /// The topic below which the answers go instead of the usual one.
+    pub reply: Option<&'a str>,
     /// Set for a redelivered message without an id: the same payload seen a short time ago is the same request.
     pub redelivered: bool,
     /// When it came.
@@ -31,7 +36,7 @@ pub struct Admission<'a> {
     pub per_client: u64,
 }
 
-/// What became of an admission. Nothing was written unless it is `New` or `Again`.
+/// What became of an admission. The request was not written unless it is `New` or `Again`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// It is in the queue.
@@ -44,6 +49,8 @@ pub enum Accepted {
     QueueFull(u64),
     /// The client has this many open jobs and may have no more.
     ClientFull(u64),
+    /// The store holds as much as it may, and nothing that could be forgotten.
+    StorageFull,
 }
 
 impl Store {
@@ -55,29 +62,62 @@ impl Store {
         admission: &Admission<'_>,
         status: impl FnOnce(u64, u64) -> String,
     ) -> Result<Accepted, StoreError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        if let Some((key, same)) = known(&transaction, admission)? {
-            if same {
-                replay(&transaction, key)?;
-                transaction.commit()?;
+        self.write(|transaction| {
+            if let Some((key, same)) = known(transaction, admission)? {
+                if !same {
+                    return Ok(Accepted::Conflict);
+                }
+                redirect(transaction, key, admission.correlation, admission.reply)?;
+                replay(transaction, key)?;
+                return Ok(Accepted::Again);
             }
-            return Ok(if same { Accepted::Again } else { Accepted::Conflict });
-        }
-        let waiting = open_jobs(&transaction, None)?;
-        if waiting >= admission.queue {
-            return Ok(Accepted::QueueFull(waiting));
-        }
-        let own = open_jobs(&transaction, Some(&admission.request.client))?;
-        if own >= admission.per_client {
-            return Ok(Accepted::ClientFull(own));
-        }
-        let body = status(1, waiting);
-        let key = insert(&transaction, admission, &body)?;
-        post_status(&transaction, key, &body)?;
-        transaction.commit()?;
-        Ok(Accepted::New)
+            let waiting = counted(transaction, "open")?;
+            if waiting >= admission.queue {
+                return Ok(Accepted::QueueFull(waiting));
+            }
+            let own = open_jobs_of(transaction, &admission.request.client)?;
+            if own >= admission.per_client {
+                return Ok(Accepted::ClientFull(own));
+            }
+            let request = admission.request.to_json();
+            if !self.make_room(transaction, request.len() as u64)? {
+                return Ok(Accepted::StorageFull);
+            }
+            let body = status(1, waiting);
+            let key = insert(transaction, admission, &request, &body)?;
+            post_status(transaction, key, &body)?;
+            Ok(Accepted::New)
+        })
     }
+}
+
+impl Store {
+    /// Whether a client has sent just this under this id before; then its answer lies in the outbox again.
+    ///
+    /// For requests that cannot be read any more as they were: a picture that they name may have gone since.
+    pub fn repeats(&self, client: &Client, id: &JobId, again: &Repetition<'_>) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let job = transaction.query_row(
+                "SELECT key FROM job WHERE client = ? AND id = ? AND hash = ?",
+                params![client.as_str(), id.as_str(), again.hash],
+                |row| Ok(JobKey(row.get(0)?)),
+            );
+            let Some(key) = job.optional()? else { return Ok(false) };
+            redirect(transaction, key, again.correlation, again.reply)?;
+            replay(transaction, key)?;
+            Ok(true)
+        })
+    }
+}
+
+/// What a repeated request looks like from outside.
+pub struct Repetition<'a> {
+    /// SHA-256 of the payload as it came.
+    pub hash: [u8; 32],
+    /// Correlation Data of this time.
+    pub correlation: Option<&'a [u8]>,
+    /// Where the answers go this time, if not to the usual topics.
+    pub reply: Option<&'a str>,
 }
 
 /// The job that this admission repeats, and whether its content is the same.
@@ -104,51 +144,51 @@ fn known(transaction: &Transaction<'_>, admission: &Admission<'_>) -> Result<Opt
     Ok(by_hash)
 }
 
-fn insert(transaction: &Transaction<'_>, admission: &Admission<'_>, answer: &str) -> Result<JobKey, StoreError> {
+fn insert(
+    transaction: &Transaction<'_>,
+    admission: &Admission<'_>,
+    json: &str,
+    answer: &str,
+) -> Result<JobKey, StoreError> {
     let request = admission.request;
+    let mut job = transaction.prepare_cached(
+        "INSERT INTO job (client, id, origin, correlation, reply, hash, accepted, priority, due, not_after, state, seq, answer)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 1, ?)",
+    )?;
+    job.execute(params![
+        request.client.as_str(),
+        request.id.as_str(),
+        if request.origin == Origin::Shortcut { "shortcut" } else { "request" },
+        admission.correlation,
+        admission.reply,
+        admission.hash,
+        to_millis(admission.time),
+        request.priority.get(),
+        due(admission.time, request.priority.get()),
+        request.deadline.map(to_millis),
+        answer,
+    ])?;
+    let key = transaction.last_insert_rowid();
+    transaction.prepare_cached("INSERT INTO request (job, body) VALUES (?, ?)")?.execute(params![key, json])?;
+    Ok(JobKey(key))
+}
+
+/// Who repeats a request may wait for the answers elsewhere than before.
+fn redirect(
+    transaction: &Transaction<'_>,
+    key: JobKey,
+    correlation: Option<&[u8]>,
+    reply: Option<&str>,
+) -> Result<(), StoreError> {
     transaction.execute(
-        "INSERT INTO job (client, id, origin, correlation, hash, request, accepted, priority, state, seq, answer)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 1, ?)",
-        params![
-            request.client.as_str(),
-            request.id.as_str(),
-            if request.origin == Origin::Shortcut { "shortcut" } else { "request" },
-            admission.correlation,
-            admission.hash,
-            request.to_json(),
-            to_millis(admission.time),
-            request.priority.get(),
-            answer,
-        ],
+        "UPDATE job SET correlation = ?1, reply = ?2 WHERE key = ?3 AND (correlation IS NOT ?1 OR reply IS NOT ?2)",
+        params![correlation, reply, key.0],
     )?;
-    Ok(JobKey(transaction.last_insert_rowid()))
+    Ok(())
 }
 
-/// Puts the stored answer into the outbox again, unless the first one still waits there.
-fn replay(transaction: &Transaction<'_>, key: JobKey) -> Result<(), StoreError> {
-    let waits = transaction.query_row("SELECT EXISTS (SELECT 1 FROM mail WHERE job = ?)", [key.0], |row| row.get(0))?;
-    if waits {
-        return Ok(());
-    }
-    let answer: String = transaction.query_row("SELECT answer FROM job WHERE key = ?", [key.0], |row| row.get(0))?;
-    transaction.execute("INSERT INTO mail (job, k) SELECT job, k FROM picture WHERE job = ? ORDER BY k", [key.0])?;
-    post_status(transaction, key, &replayed(&answer))
-}
-
-/// The same status with `replay`, which stands before the tags.
-fn replayed(answer: &str) -> String {
-    let Ok(mut status) = serde_json::from_str::<Map<String, Value>>(answer) else { return answer.to_owned() };
-    let tags = status.shift_remove("tags");
-    status.insert("replay".to_owned(), Value::Bool(true));
-    status.extend(tags.map(|tags| ("tags".to_owned(), tags)));
-    Value::Object(status).to_string()
-}
-
-fn open_jobs(transaction: &Transaction<'_>, client: Option<&Client>) -> Result<u64, StoreError> {
-    let open = transaction.query_row(
-        "SELECT count(*) FROM job WHERE state IN ('queued', 'running') AND (?1 IS NULL OR client = ?1)",
-        [client.map(Client::as_str)],
-        |row| row.get(0),
-    )?;
-    Ok(open)
+/// Jobs of a client that wait or run.
+fn open_jobs_of(transaction: &Transaction<'_>, client: &Client) -> Result<u64, StoreError> {
+    let mut open = transaction.prepare_cached("SELECT open FROM client WHERE name = ?")?;
+    Ok(open.query_row([client.as_str()], |row| row.get(0)).optional()?.unwrap_or(0))
 }

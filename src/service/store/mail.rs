@@ -1,16 +1,22 @@
 //! The outbox: what an accepted requester must still get. Removed only when the broker has acknowledged it.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Address, JobKey, Store, StoreError, address};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::address::{ADDRESS, address};
+use super::pictures::{PictureFacts, Stored, picture};
+use super::{Address, JobKey, Store, StoreError};
 
 /// One message that waits to be delivered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mail {
-    /// Its key in the outbox.
+    /// Its key in the outbox; messages of one picture in parts share it.
     pub key: i64,
     /// Whom it is for.
     pub address: Address,
+    /// Number of the job's last status.
+    pub seq: u64,
     /// What it carries.
     pub kind: MailKind,
 }
@@ -20,7 +26,7 @@ pub struct Mail {
 pub enum MailKind {
     /// A status as JSON.
     Status(String),
-    /// A picture.
+    /// A picture as a whole.
     Picture {
         /// Its index within the request.
         k: u8,
@@ -29,71 +35,117 @@ pub enum MailKind {
         /// The encoded file.
         bytes: Vec<u8>,
     },
+    /// What comes in the parts of a picture, or can be asked for.
+    Manifest(PictureFacts),
+    /// A part of a picture.
+    Part {
+        /// The picture.
+        facts: PictureFacts,
+        /// Number of the part, from 0.
+        index: u32,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
 }
 
-/// The oldest status goes first, unless a picture of its own job lies before it; then the oldest message.
-const NEXT: &str = "
-    SELECT mail.key, mail.k, mail.body, mail.job, job.client, job.id, job.origin, job.correlation
-    FROM mail JOIN job ON job.key = mail.job
-    ORDER BY mail.k IS NOT NULL OR EXISTS (
-        SELECT 1 FROM mail AS before WHERE before.job = mail.job AND before.key < mail.key AND before.k IS NOT NULL
-    ), mail.key
-    LIMIT 1";
+/// Part of a picture that stands for its manifest.
+pub(super) const MANIFEST: i64 = -1;
+
+/// So many statuses in a row may overtake pictures of other jobs.
+const IN_A_ROW: u32 = 8;
+
+/// A row of the outbox, as far as it says what it is.
+struct Entry {
+    k: Option<u8>,
+    body: Option<String>,
+    next: Option<i64>,
+    job: JobKey,
+}
 
 impl Store {
-    /// The message to send next.
+    /// The message to send next: the oldest status, unless a picture of its own job lies before it; then the oldest.
+    ///
+    /// After so many statuses in a row the oldest message goes, until that is no such status: who has many answers
+    /// repeated does not keep the pictures of others waiting for ever.
     pub fn next_mail(&self) -> Result<Option<Mail>, StoreError> {
-        let connection = self.lock();
-        let mut next = connection.prepare_cached(NEXT)?;
-        // The picture is fetched by itself: in the first statement the sort would read every picture that waits.
-        let mut picture = connection.prepare_cached("SELECT format, bytes FROM picture WHERE job = ? AND k = ?")?;
-        let mail = next.query_row([], |row| {
-            let kind = match row.get::<_, Option<u8>>(1)? {
-                None => MailKind::Status(row.get(2)?),
-                Some(k) => picture.query_row(params![row.get::<_, i64>(3)?, k], |row| {
-                    Ok(MailKind::Picture { k, format: row.get(0)?, bytes: row.get(1)? })
-                })?,
+        let order = if self.is_oldests_turn() { "mail.key" } else { "mail.rank, mail.key" };
+        self.read(|connection| {
+            let mut next = connection.prepare_cached(&format!(
+                "SELECT mail.k, mail.body, mail.next, mail.job, mail.key, job.seq, {ADDRESS}
+                 FROM mail JOIN job ON job.key = mail.job ORDER BY {order} LIMIT 1"
+            ))?;
+            let found = next.query_row([], |row| Ok((entry(row)?, row.get(4)?, row.get(5)?, address(row, 6)?)));
+            let Some((entry, key, seq, address)) = found.optional()? else { return Ok(None) };
+            let kind = match (entry.k, entry.next) {
+                (None, _) => MailKind::Status(entry.body.unwrap_or_default()),
+                (Some(k), None) => {
+                    let picture = picture(connection, entry.job, k)?;
+                    MailKind::Picture { k, bytes: picture.bytes(connection)?, format: picture.facts.format }
+                }
+                (Some(k), Some(MANIFEST)) => MailKind::Manifest(picture(connection, entry.job, k)?.facts),
+                (Some(k), Some(index)) => {
+                    let (picture, index) = (picture(connection, entry.job, k)?, index as u32);
+                    MailKind::Part { index, bytes: picture.part(connection, index)?, facts: picture.facts }
+                }
             };
-            Ok(Mail { key: row.get(0)?, address: address(row, 4)?, kind })
-        });
-        Ok(mail.optional()?)
+            Ok(Some(Mail { key, address, seq, kind }))
+        })
     }
 
-    /// The broker has acknowledged a message.
+    /// The broker has acknowledged a message. A power cut soon after may bring it back: then it goes out once more.
     pub fn delivered(&self, key: i64) -> Result<(), StoreError> {
-        self.lock().execute("DELETE FROM mail WHERE key = ?", [key])?;
+        let overtakes = self.write_lazily(|transaction| {
+            let mut rank = transaction.prepare_cached("SELECT rank = 0 FROM mail WHERE key = ?")?;
+            let overtakes = rank.query_row([key], |row| row.get(0)).optional()?.unwrap_or(false);
+            let mut more =
+                transaction.prepare_cached("UPDATE mail SET next = next + 1 WHERE key = ? AND next < last")?;
+            if more.execute([key])? == 0 {
+                remove(transaction, key)?;
+            }
+            Ok(overtakes)
+        })?;
+        let more = |streak: u32| if overtakes { streak.saturating_add(1) } else { 0 };
+        self.streak.store(more(self.streak.load(Relaxed)), Relaxed);
         Ok(())
     }
 
-    /// A picture cannot be sent at all: the job fails with `status` (from the request with every default written out,
-    /// the pictures that were delivered, and its number) instead of what it still has in the outbox.
-    pub fn replace_pictures(&self, key: i64, status: impl FnOnce(&str, u64, u64) -> String) -> Result<(), StoreError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        let job = transaction.query_row(
-            "SELECT job.key, job.request FROM mail JOIN job ON job.key = mail.job WHERE mail.key = ?",
-            [key],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
-        );
-        if let Some((job, request)) = job.optional()? {
-            let delivered = transaction.query_row(
-                "SELECT (SELECT count(*) FROM picture WHERE job = ?1) - (SELECT count(k) FROM mail WHERE job = ?1)",
-                [job],
-                |row| row.get(0),
-            )?;
-            transaction.execute("DELETE FROM mail WHERE job = ?", [job])?;
-            transaction.execute("DELETE FROM picture WHERE job = ?", [job])?;
-            transaction.execute("UPDATE job SET state = 'failed' WHERE key = ?", [job])?;
-            last_status(&transaction, JobKey(job), |seq| status(&request, delivered, seq))?;
-        }
-        transaction.commit()?;
-        Ok(())
+    pub(super) fn is_oldests_turn(&self) -> bool {
+        self.streak.load(Relaxed) >= IN_A_ROW
+    }
+
+    /// A status goes in another form, which its receiver can take.
+    pub fn rewrite(&self, key: i64, body: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute("UPDATE mail SET body = ? WHERE key = ?", params![body, key])?;
+            Ok(())
+        })
     }
 
     /// Number of messages that wait.
     pub fn mail_waiting(&self) -> Result<u64, StoreError> {
-        Ok(self.lock().query_row("SELECT count(*) FROM mail", [], |row| row.get(0))?)
+        self.read(|connection| {
+            let parts = "SELECT count(*) + coalesce(sum(last - next), 0) FROM mail";
+            Ok(connection.prepare_cached(parts)?.query_row([], |row| row.get(0))?)
+        })
     }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry { k: row.get(0)?, body: row.get(1)?, next: row.get(2)?, job: JobKey(row.get(3)?) })
+}
+
+/// Takes a message out; statuses that stood behind it alone may go before the pictures of other jobs now.
+pub(super) fn remove(transaction: &Transaction<'_>, key: i64) -> Result<(), StoreError> {
+    let mut gone = transaction.prepare_cached("DELETE FROM mail WHERE key = ? RETURNING job, k")?;
+    let gone = gone.query_row([key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u8>>(1)?))).optional()?;
+    if let Some((job, Some(_))) = gone {
+        let mut free = transaction.prepare_cached(
+            "UPDATE mail SET rank = 0 WHERE job = ?1 AND k IS NULL AND rank = 1
+             AND key < coalesce((SELECT min(key) FROM mail WHERE job = ?1 AND k IS NOT NULL), key + 1)",
+        )?;
+        free.execute([job])?;
+    }
+    Ok(())
 }
 
 /// Numbers a job's next status and puts it into the outbox.
@@ -102,9 +154,8 @@ pub(super) fn next_status(
     key: JobKey,
     status: impl FnOnce(u64) -> String,
 ) -> Result<String, StoreError> {
-    let seq =
-        transaction.query_row("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq", [key.0], |row| row.get(0))?;
-    let body = status(seq);
+    let mut number = transaction.prepare_cached("UPDATE job SET seq = seq + 1 WHERE key = ? RETURNING seq")?;
+    let body = status(number.query_row([key.0], |row| row.get(0))?);
     post_status(transaction, key, &body)?;
     Ok(body)
 }
@@ -116,18 +167,38 @@ pub(super) fn last_status(
     status: impl FnOnce(u64) -> String,
 ) -> Result<(), StoreError> {
     let body = next_status(transaction, key, status)?;
-    transaction.execute("UPDATE job SET answer = ? WHERE key = ?", params![body, key.0])?;
+    transaction.prepare_cached("UPDATE job SET answer = ? WHERE key = ?")?.execute(params![body, key.0])?;
     Ok(())
 }
 
 /// Puts a status into the outbox.
 pub(super) fn post_status(transaction: &Transaction<'_>, job: JobKey, body: &str) -> Result<(), StoreError> {
-    transaction.execute("INSERT INTO mail (job, body) VALUES (?, ?)", params![job.0, body])?;
+    let mut post = transaction.prepare_cached(
+        "INSERT INTO mail (job, body, rank)
+         VALUES (?1, ?2, EXISTS (SELECT 1 FROM mail WHERE job = ?1 AND k IS NOT NULL))",
+    )?;
+    post.execute(params![job.0, body])?;
     Ok(())
 }
 
-/// Puts picture `k` into the outbox.
-pub(super) fn post_picture(transaction: &Transaction<'_>, job: JobKey, k: u8) -> Result<(), StoreError> {
-    transaction.execute("INSERT INTO mail (job, k) VALUES (?, ?)", params![job.0, k])?;
+/// Puts a picture into the outbox in its form: as a whole, or the manifest and the parts that go unasked.
+pub(super) fn post_picture(transaction: &Transaction<'_>, job: JobKey, picture: &Stored) -> Result<(), StoreError> {
+    let range = match picture.facts.parts() {
+        0 => None,
+        parts if picture.push => Some((MANIFEST, i64::from(parts) - 1)),
+        _ => Some((MANIFEST, MANIFEST)),
+    };
+    post(transaction, job, picture.facts.k, range)
+}
+
+/// Puts picture `k`, or a range of its parts, into the outbox.
+pub(super) fn post(
+    transaction: &Transaction<'_>,
+    job: JobKey,
+    k: u8,
+    range: Option<(i64, i64)>,
+) -> Result<(), StoreError> {
+    let mut post = transaction.prepare_cached("INSERT INTO mail (job, k, next, last, rank) VALUES (?, ?, ?, ?, 1)")?;
+    post.execute(params![job.0, k, range.map(|(next, _)| next), range.map(|(_, last)| last)])?;
     Ok(())
 }

@@ -1,169 +1,158 @@
 //! What must survive a power cut: accepted jobs, finished pictures, and mail that the broker has not acknowledged.
 //!
 //! One SQLite file in WAL mode with `synchronous=FULL`: when a method that writes returns, the write is on the disk
-//! (given a disk that does not lie about it). Every method is one transaction.
+//! (given a disk that does not lie about it). Every method is one transaction; those that end or forget any number of
+//! jobs take them in portions, each a transaction, so that nobody waits long for the lock.
 
+mod address;
 mod admission;
+mod again;
+mod clock;
+mod end;
+mod fault;
+mod folder;
+mod heal;
 mod jobs;
+mod lists;
 mod mail;
+mod pictures;
+mod relief;
+mod room;
 mod schema;
+mod settings;
+mod split;
+mod turn;
+mod uploads;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::job::units::{Client, JobId};
-use crate::job::{Code, Origin};
-
-pub use admission::{Accepted, Admission};
+use self::clock::Clock;
+pub use address::{Address, JobKey, State};
+pub use admission::{Accepted, Admission, Repetition};
+pub use again::{Again, Repeated};
+pub use clock::CLOCK_IS_SET_AFTER;
+pub use fault::StoreError;
 pub use jobs::{Finished, Queued};
+pub use lists::Listed;
 pub use mail::{Mail, MailKind};
+pub use pictures::{Delivery, PictureFacts};
+
+/// The file.
+const FILE: &str = "store.sqlite";
+/// Is there while a process has the store open, and after it died.
+const RUNNING: &str = "store.running";
 
 /// The durable store. Its lock is held for one transaction at a time, never while waiting for anything else.
 pub struct Store {
-    connection: Mutex<Connection>,
+    /// Nothing while the file could not be opened again after a fault.
+    connection: Mutex<Option<Connection>>,
+    folder: PathBuf,
     boot: String,
+    max_bytes: Option<u64>,
+    /// Whether the process that had the store last did not come to a clean end.
+    died: bool,
+    /// Statuses that were delivered since anything else was.
+    streak: AtomicU32,
+    /// SQLite said that the file is malformed; see `heal`.
+    suspect: AtomicBool,
+    clock: Clock,
     /// Held for as long as the store is open.
     _lock: File,
-}
-
-/// The store cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite says no.
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The folder or the file cannot be made.
-    #[error("the store cannot be opened: {0}")]
-    Io(#[from] std::io::Error),
-    /// Another process works with it.
-    #[error("the store in {} belongs to another process that is running", .0.display())]
-    InUse(PathBuf),
-    /// A newer version wrote it.
-    #[error("the store has format {found}, this version reads up to {known}")]
-    Newer {
-        /// What the file says.
-        found: i64,
-        /// What this version knows.
-        known: i64,
-    },
 }
 
 impl Store {
     /// Opens `folder/store.sqlite`, making both if they are missing.
     ///
     /// `boot` names this boot of the machine: a job that was running when the process died counts as a death only
-    /// if it was the same boot.
-    pub fn open(folder: &Path, boot: &str) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("store.lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(folder.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+    /// if it was the same boot, and not if the process [closed](Self::close) the store. Above `max_bytes` no
+    /// request is admitted.
+    pub fn open(folder: &Path, boot: &str, max_bytes: Option<u64>) -> Result<Self, StoreError> {
+        folder::make(folder)?;
+        let lock = folder::lock(folder)?;
+        // Before SQLite has it open: who closes a file gives up the locks that this process has on it.
+        drop(folder::own(&folder.join(FILE))?);
+        let connection = connect(folder)?;
+        relief::clean(&connection)?;
+        let connection = Mutex::new(Some(connection));
+        let died = folder.join(RUNNING).exists();
+        // Where even that finds no room a death is not noticed; jobs do not begin there either.
+        let _ = folder::own(&folder.join(RUNNING));
+        Ok(Self {
+            connection,
+            folder: folder.to_owned(),
+            boot: boot.to_owned(),
+            max_bytes,
+            died,
+            streak: AtomicU32::new(0),
+            suspect: AtomicBool::new(false),
+            clock: Clock::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The process comes to a clean end: a job that still runs, because a sick disk did not take it back, did not kill
+    /// it. Works on a full disk, but not on one that can only be read: there such a job counts one death.
+    pub fn close(&self) {
+        if let Err(error) = std::fs::remove_file(self.folder.join(RUNNING)) {
+            tracing::warn!(%error, "the store cannot note that this end is a clean one");
         }
-        let connection = Connection::open(folder.join("store.sqlite"))?;
-        schema::prepare(&connection)?;
-        Ok(Self { connection: Mutex::new(connection), boot: boot.to_owned(), _lock: lock })
+    }
+
+    /// Reads, all in the same state of the file.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.suspecting(work(self.lock().as_ref().ok_or(StoreError::Closed)?))
+    }
+
+    /// Writes all or nothing, and is on the disk when it returns.
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.suspecting(self.transact("FULL", work))
+    }
+
+    /// Writes all or nothing, in order with all other writes; a power cut may undo it.
+    fn write_lazily<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.suspecting(self.transact("NORMAL", work))
+    }
+
+    fn transact<T>(
+        &self,
+        synchronous: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut guard = self.lock();
+        let connection = guard.as_mut().ok_or(StoreError::Closed)?;
+        if !connection.is_autocommit() {
+            // A sick disk may have failed to roll back, too.
+            connection.execute_batch("ROLLBACK")?;
+        }
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcome = work(&transaction)?;
+        transaction.commit()?;
+        Ok(outcome)
+    }
+
+    /// Remembers whether SQLite finds the file malformed.
+    fn suspecting<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| {
+            self.suspect.fetch_or(error.is_damage(), Ordering::Relaxed);
+        })
     }
 
     /// A thread that died in the middle rolled its transaction back, so the connection is still sound.
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A job's key in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct JobKey(i64);
-
-/// Who a job belongs to and where its answers go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// Who asked.
-    pub client: Client,
-    /// The requester's name for the job.
-    pub id: JobId,
-    /// Through which door it came.
-    pub origin: Origin,
-    /// Correlation Data, echoed on every message of the job.
-    pub correlation: Option<Vec<u8>>,
-}
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Waits for its turn.
-    Queued,
-    /// Is being worked on.
-    Running,
-    /// Its pictures were made.
-    Done,
-    /// It could not be finished.
-    Failed,
-    /// Its requester took it back.
-    Cancelled,
-    /// Its deadline passed.
-    Expired,
-}
-
-impl State {
-    const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Cancelled, Self::Expired];
-
-    /// The contract's name, also the one in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// The final state that a failure's code stands for.
-    pub fn of(code: Code) -> Self {
-        match code {
-            Code::Cancelled => Self::Cancelled,
-            Code::Expired => Self::Expired,
-            _ => Self::Failed,
-        }
-    }
-
-    fn find(name: &str) -> Self {
-        Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Failed)
-    }
-}
-
-/// Reads an address from four columns that begin at `first`.
-fn address(row: &Row<'_>, first: usize) -> rusqlite::Result<Address> {
-    let text: String = row.get(first)?;
-    let id: String = row.get(first + 1)?;
-    let origin: String = row.get(first + 2)?;
-    let origin = if origin == "shortcut" { Origin::Shortcut } else { Origin::Request };
-    let client = match origin {
-        Origin::Shortcut => Client::shortcut(),
-        Origin::Request => Client::try_from(text.as_str()).map_err(|_| unreadable(first))?,
-    };
-    let id = JobId::try_from(id.as_str()).map_err(|_| unreadable(first + 1))?;
-    Ok(Address { client, id, origin, correlation: row.get(first + 3)? })
-}
-
-fn unreadable(column: usize) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(column, "a name".to_owned(), rusqlite::types::Type::Text)
-}
-
-/// Milliseconds since 1970; a clock before that counts as 1970.
-fn to_millis(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn from_millis(millis: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+fn connect(folder: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(folder.join(FILE))?;
+    schema::prepare(&connection)?;
+    Ok(connection)
 }
 
 #[cfg(test)]
