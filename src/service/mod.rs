@@ -14,10 +14,10 @@ mod pulse;
 
 use std::sync::Arc;
 
-pub use activity::{Activity, Lifecycle};
-pub use desk::{Desk, Message, Verdict};
+pub use activity::{Activity, Alert, Lifecycle, Mode, Phase};
+pub use desk::{Desk, Message, Meter, Rate, Verdict};
 pub use live::LiveRules;
-pub use pulse::Pulse;
+pub use pulse::{Patience, Pulse};
 pub use report::Reporter;
 pub use store::{Address, Mail, MailKind, Store, StoreError};
 pub use worker::{Bell, Worker};
@@ -31,12 +31,31 @@ pub enum Notice {
     State,
     /// The rules changed: `info` is not true any more.
     Rules,
+    /// The defaults of the `prompt` topic are to be told.
+    Defaults,
+    /// Everything retained is to be told again.
+    Announce,
+    /// The store cannot be written; the worker waits until it can.
+    StoreFails,
+    /// The adapters' folder is to be looked at now.
+    Reload,
     /// A progress message for one requester; worth nothing once it is late.
     Progress {
         /// Whom it is for.
         address: Address,
         /// The JSON.
         body: String,
+    },
+    /// What a picture looks like so far, for one requester; worth nothing once it is late.
+    Preview {
+        /// Whom it is for.
+        address: Address,
+        /// Index of the picture within the request.
+        k: usize,
+        /// The step that sees it so, counted from 1.
+        step: usize,
+        /// The JPEG file.
+        bytes: Vec<u8>,
     },
 }
 

@@ -4,9 +4,20 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A model's first job may build engines or page weights in.
-const FIRST: Duration = Duration::from_secs(15 * 60);
-const AT_LEAST: Duration = Duration::from_secs(120);
+/// How long work may stand still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// While a model does its first job: it may build engines or page weights in.
+    pub first: Duration,
+    /// At least, whatever was measured since.
+    pub least: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(15 * 60), least: Duration::from_secs(120) }
+    }
+}
 
 /// Moves with the work while there is any.
 #[derive(Default)]
@@ -16,6 +27,7 @@ pub struct Pulse {
 
 #[derive(Default)]
 struct State {
+    patience: Patience,
     /// When the work last moved; nothing while there is none.
     moved: Option<Instant>,
     /// The model at work.
@@ -27,6 +39,11 @@ struct State {
 }
 
 impl Pulse {
+    /// From now on it is given up after this patience.
+    pub fn allow(&self, patience: Patience) {
+        self.lock().patience = patience;
+    }
+
     /// Work with a model begins.
     pub fn begin(&self, model: &str) {
         let mut state = self.lock();
@@ -37,7 +54,9 @@ impl Pulse {
 
     /// Work moved on, without a pass.
     pub fn step(&self) {
-        self.lock().moved = Some(Instant::now());
+        let mut state = self.lock();
+        // Where nobody works nothing moves, and nothing can stand still.
+        state.moved = state.moved.map(|_| Instant::now());
     }
 
     /// A pass came back.
@@ -60,13 +79,13 @@ impl Pulse {
         }
     }
 
-    /// False once the work has stood still for too long: 15 minutes while a model does its first job, then ten times
-    /// its longest pass, and never less than two minutes.
+    /// False once the work has stood still for too long: by default 15 minutes while a model does its first job, then
+    /// ten times its longest pass, and never less than two minutes.
     pub fn is_alive(&self) -> bool {
         let state = self.lock();
         let allowed = match state.known.get(&state.model) {
-            Some(known) => (state.longest.max(*known) * 10).max(AT_LEAST),
-            None => FIRST,
+            Some(known) => (state.longest.max(*known) * 10).max(state.patience.least),
+            None => state.patience.first,
         };
         state.moved.is_none_or(|moved| moved.elapsed() < allowed)
     }

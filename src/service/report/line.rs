@@ -7,9 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::job::Rejection;
 use crate::job::units::Tags;
-
-/// Before this moment the clock of a board without a battery has not been set.
-const CLOCK_IS_SET_AFTER: Duration = Duration::from_secs(1_704_067_200);
+use crate::service::store::CLOCK_IS_SET_AFTER;
 
 /// A JSON object under construction, in order, without blanks.
 pub(super) struct Line(Map<String, Value>);
@@ -52,6 +50,11 @@ impl Line {
         }
         let tags: Map<String, Value> = tags.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         self.put("tags", tags)
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        json!(self.0).to_string().len()
     }
 
     pub(super) fn done(self) -> String {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use self::line::{Envelope, Line, millis, shorten, time};
 pub use self::retained::NodeFacts;
-use crate::job::units::{JobId, Seed, Tags};
+use crate::job::units::{JobId, Tags};
 use crate::job::{Failure, Fit, Progress, Reading, Rejection, Request};
-use crate::picture::Encoded;
-use crate::service::store::State;
+use crate::picture::Format;
+use crate::service::store::{Delivery, PictureFacts, State};
 
 /// Writes what goes out, under one node's name.
 #[derive(Clone, Debug)]
@@ -20,15 +20,11 @@ pub struct Reporter {
     node: String,
 }
 
-/// A picture as `done` describes it.
-pub struct Delivered<'a> {
-    /// The encoded picture.
-    pub encoded: &'a Encoded,
-    /// Its seed.
-    pub seed: Seed,
-    /// SHA-256 of the file, in hex.
-    pub sha256: String,
-}
+/// What an answer says besides the envelope, in order.
+pub type Answer = Vec<(&'static str, Value)>;
+
+/// Bytes that a status or an answer may have, tags and pictures aside.
+const STATUS: usize = 640;
 
 impl Reporter {
     /// Writes as `node`.
@@ -53,7 +49,11 @@ impl Reporter {
             .put("seed", request.recipe.seed.get())
             .put("tokens", reading.tokens)
             .put("chunks", reading.chunks);
-        let body = if request.warnings.is_empty() { body } else { body.put("warnings", &request.warnings) };
+        let room = STATUS.saturating_sub(body.len() + r#","warnings":[]"#.len());
+        let body = match fitting(request.warnings.iter().map(|warning| json!(shorten(warning))), room) {
+            none if none.is_empty() => body,
+            warnings => body.put("warnings", warnings),
+        };
         body.tags(&request.tags).done()
     }
 
@@ -78,24 +78,33 @@ impl Reporter {
         seq: u64,
         queued: Duration,
         ran: Duration,
-        pictures: &[Delivered<'_>],
+        pictures: &[Delivery<'_>],
     ) -> String {
-        let images: Vec<Value> = (0..)
-            .zip(pictures)
-            .map(|(k, picture): (u8, _)| {
-                json!({
-                    "k": k, "seed": picture.seed.get(), "format": picture.encoded.format.name(),
-                    "width": picture.encoded.width, "height": picture.encoded.height,
-                    "bytes": picture.encoded.bytes.len(), "sha256": picture.sha256, "part_bytes": 0, "parts": 0,
-                })
-            })
-            .collect();
         Line::new("state", "done")
             .all(&self.envelope(request.id.as_str(), seq))
             .put("queue_ms", millis(queued))
             .put("run_ms", millis(ran))
-            .put("images", images)
+            .put("images", (0..).zip(pictures).map(|(k, picture)| told(k, picture)).collect::<Vec<_>>())
             .tags(&request.tags)
+            .done()
+    }
+
+    /// What stands before the parts of a picture; `seq` is that of the job's last status.
+    pub fn manifest(&self, id: &JobId, seq: u64, picture: &PictureFacts) -> String {
+        let stride = Format::find(&picture.format).map_or(0, |format| format.stride(picture.width)) as u64;
+        let rows = u64::from(picture.part_bytes).checked_div(stride).unwrap_or(0);
+        Line::new("k", picture.k)
+            .put("format", &picture.format)
+            .put("width", picture.width)
+            .put("height", picture.height)
+            .put("stride", stride)
+            .put("rows", rows)
+            .put("bytes", picture.bytes)
+            .put("part_bytes", picture.part_bytes)
+            .put("parts", picture.parts())
+            .put("sha256", &picture.sha256)
+            .put("seed", picture.seed)
+            .all(&self.envelope(id.as_str(), seq))
             .done()
     }
 
@@ -120,8 +129,8 @@ impl Reporter {
     }
 
     /// `rejected`.
-    pub fn rejected(&self, id: &str, rejection: &Rejection) -> String {
-        Line::new("state", "rejected").all(&self.envelope(id, 1)).rejection(rejection).done()
+    pub fn rejected(&self, id: &str, rejection: &Rejection, tags: &Tags) -> String {
+        Line::new("state", "rejected").all(&self.envelope(id, 1)).rejection(rejection).tags(tags).done()
     }
 
     /// How far a job is; `seq` is that of its last status.
@@ -135,9 +144,20 @@ impl Reporter {
             .done()
     }
 
-    /// The answer to a `cancel` that ended, or will end, `jobs` jobs.
-    pub fn cancelled(&self, id: Option<&str>, jobs: u64) -> String {
-        Line::new("command", "cancel").put("ok", true).all(&self.anonymous(id)).put("jobs", jobs).done()
+    /// The answer to a command that was carried out.
+    pub fn answer(&self, command: &str, id: Option<&str>, answer: &Answer) -> String {
+        let body = Line::new("command", command).put("ok", true).all(&self.anonymous(id));
+        answer.iter().fold(body, |body, (key, value)| body.put(key, value)).done()
+    }
+
+    /// The answer to a `list` of at most `limit` entries: as many as an answer may hold, and whether there are more.
+    pub fn list(&self, what: &'static str, entries: Vec<Value>, limit: usize) -> Answer {
+        let empty = vec![(what, json!([])), ("more", json!(false))];
+        let room = STATUS.saturating_sub(self.answer("list", Some(&"x".repeat(64)), &empty).len());
+        // At least one, or whoever goes through a list would not come to its end.
+        let told = fitting(entries.iter().take(limit).cloned(), room).len().max(entries.len().min(1));
+        let more = entries.len() > told;
+        vec![(what, entries.into_iter().take(told).collect()), ("more", json!(more))]
     }
 
     /// The answer to a command that cannot be done.
@@ -153,6 +173,28 @@ impl Reporter {
     fn anonymous<'a>(&'a self, id: Option<&'a str>) -> Envelope<'a> {
         Envelope { id, node: &self.node, seq: 1, time: time(), v: 1 }
     }
+}
+
+/// As many values, from the first on, as a list of so many bytes holds.
+fn fitting(values: impl Iterator<Item = Value>, room: usize) -> Vec<Value> {
+    let mut left = room;
+    let fits = |value: &Value| {
+        let bytes = value.to_string().len() + 1;
+        let fits = bytes <= left;
+        left = left.saturating_sub(bytes);
+        fits
+    };
+    values.take_while(fits).collect()
+}
+
+/// A picture as `done` tells of it.
+fn told(k: u8, picture: &Delivery<'_>) -> Value {
+    let encoded = picture.encoded;
+    json!({
+        "k": k, "seed": picture.seed, "format": encoded.format.name(), "width": encoded.width,
+        "height": encoded.height, "bytes": encoded.bytes.len(), "sha256": picture.sha256,
+        "part_bytes": picture.part_bytes, "parts": picture.parts(),
+    })
 }
 
 /// The id to answer to when the requester's own cannot be read: made of the payload's SHA-256.

@@ -12,12 +12,17 @@ use crate::service::activity::Activity;
 /// Contract that these shapes follow.
 const CONTRACT: &str = "1.0";
 
+/// Bytes of `info` that models may take: all of it must stay below 8 KiB.
+const MODELS: usize = 5 * 1024;
+
 /// More labels than this are not listed, since `info` must stay small.
 const MOST_LABELS: usize = 64;
 
 /// What `info` tells besides the rules.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
+    /// The pools that the node works for.
+    pub pools: Vec<String>,
     /// The configured accelerator.
     pub accelerator: String,
     /// Jobs that the queue holds.
@@ -33,8 +38,7 @@ pub struct NodeFacts {
 impl Reporter {
     /// The retained `info`: what this node is and can do.
     pub fn info(&self, rules: &Rules, facts: &NodeFacts) -> String {
-        let models: Vec<Value> =
-            rules.models.iter().enumerate().map(|(index, model)| told_of(model, index == 0)).collect();
+        let models = told_models(rules);
         let limits = json!({
             "request_bytes": rules.limits.request_bytes, "packet_bytes": facts.packet_bytes, "pixels": rules.limits.pixels,
             "steps": rules.limits.steps, "count": rules.limits.count, "prompt_chars": rules.limits.prompt_chars,
@@ -45,7 +49,7 @@ impl Reporter {
             .put("node", &self.node)
             .put("version", env!("CARGO_PKG_VERSION"))
             .maybe("time", time())
-            .put("pools", Vec::<String>::new())
+            .put("pools", &facts.pools)
             .put("accelerator", &facts.accelerator)
             .put("models", models)
             .put("samplers", SAMPLERS.iter().map(|sampler| sampler.name).collect::<Vec<_>>())
@@ -54,16 +58,22 @@ impl Reporter {
             .put("adapters", adapters(rules))
             .put("image", &facts.image)
             .put("limits", limits)
-            .put("features", Vec::<String>::new())
+            .put("features", ["parts", "preview", "upload"])
             .done()
+    }
+
+    /// The retained `defaults` of the `prompt` topic.
+    pub fn defaults(&self, defaults: &Map<String, Value>) -> String {
+        let body = Line::new("v", 1).put("node", &self.node).maybe("time", time());
+        defaults.iter().fold(body, |body, (key, value)| body.put(key, value)).done()
     }
 
     /// The retained `state`. Names no client, id or prompt.
     pub fn state(&self, activity: &Activity) -> String {
         let now = activity.snapshot();
         let body = Line::new("v", 1)
-            .put("lifecycle", now.lifecycle.name())
-            .put("accepting", now.lifecycle.accepting())
+            .put("lifecycle", now.lifecycle().name())
+            .put("accepting", now.lifecycle().accepting())
             .put("node", &self.node)
             .maybe("time", time())
             .put("boot", now.boot)
@@ -77,10 +87,14 @@ impl Reporter {
         let mut health = Map::new();
         health.insert("jobs_done".to_owned(), json!(now.jobs_done));
         health.insert("jobs_failed".to_owned(), json!(now.jobs_failed));
+        if now.ignored > 0 {
+            health.insert("ignored".to_owned(), json!(now.ignored));
+        }
         if let Some(last) = now.last {
             health.insert("last_ms".to_owned(), json!(millis(last)));
         }
-        body.put("model", &now.model).put("alerts", now.alerts).put("health", health).done()
+        let alerts: Vec<&str> = now.alerts.iter().map(|alert| alert.name()).collect();
+        body.put("model", &now.model).put("alerts", alerts).put("health", health).done()
     }
 }
 
@@ -89,6 +103,21 @@ fn adapters(rules: &Rules) -> Map<String, Value> {
     let all = rules.models.first().map_or(&[][..], |model| &model.adapters);
     let count = |kind| all.iter().filter(|adapter| adapter.kind == kind).count();
     AdapterKind::ALL.into_iter().map(|kind| (kind.name().to_owned(), json!(count(kind)))).collect()
+}
+
+/// The models, as many as there is room for: without their labels if there are many, and the first ones only if there
+/// are very many. The rest can be listed.
+fn told_models(rules: &Rules) -> Vec<Value> {
+    let bytes = |models: &[Value]| models.iter().map(|model| model.to_string().len() + 1).sum::<usize>();
+    let mut models: Vec<Value> =
+        rules.models.iter().enumerate().map(|(index, model)| told_of(model, index == 0)).collect();
+    if bytes(&models) > MODELS {
+        models.iter_mut().filter_map(Value::as_object_mut).for_each(|model| drop(model.shift_remove("labels")));
+    }
+    while bytes(&models) > MODELS {
+        models.pop();
+    }
+    models
 }
 
 /// What requesters should know of a model.
@@ -107,4 +136,43 @@ fn told_of(model: &ModelFacts, default: bool) -> Value {
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Limits, Mode};
+
+    #[test]
+    fn info_stays_small_whatever_a_node_has() {
+        let labels: Vec<String> = (0..80).map(|n| format!("a label of some length, number {n}")).collect();
+        let model = |n: usize| ModelFacts {
+            name: format!("model-{n}-{}", "x".repeat(40)),
+            labels: labels.clone(),
+            ..ModelFacts::flat(&[Mode::Text, Mode::Image, Mode::Inpaint, Mode::Depth])
+        };
+        let limits = Limits { request_bytes: 1, prompt_chars: 1, pixels: 1, steps: 1, count: 1 };
+        let facts = NodeFacts {
+            pools: vec!["p".repeat(32); 8],
+            accelerator: "tensorrt".to_owned(),
+            queue: 1,
+            per_client: 1,
+            packet_bytes: 1,
+            image: json!({}),
+        };
+        for (count, told) in [(1, 1), (60, 20)] {
+            let rules = Rules {
+                limits: limits.clone(),
+                defaults: Map::new(),
+                shortcut_output: Map::new(),
+                shortcut_defaults: Map::new(),
+                models: (0..count).map(model).collect(),
+            };
+            let info = Reporter::new(&"n".repeat(32)).info(&rules, &facts);
+            assert!(info.len() <= 8192, "{} bytes", info.len());
+            let info: Value = serde_json::from_str(&info).unwrap();
+            assert!(info["models"].as_array().unwrap().len() >= told, "{info}");
+            assert_eq!(info["models"][0]["default"], json!(true));
+        }
+    }
 }

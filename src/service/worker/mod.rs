@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 pub use self::bell::Bell;
 use self::onlooker::Onlooker;
-use super::report::{Delivered, hex};
-use super::store::{Finished, Queued, State, StoreError};
-use super::{Activity, Lifecycle, LiveRules, Notice, Notify, Pulse, Reporter, Store};
+use super::report::hex;
+use super::store::{Delivery, Finished, Queued, State, StoreError};
+use super::{Activity, LiveRules, Mode, Notice, Notify, Pulse, Reporter, Store};
 use crate::job::request::Arrival;
 use crate::job::{Code, Failure, Generate, Made, Rejection, Request, Stop};
 use crate::picture::Encoded;
@@ -21,6 +21,8 @@ use crate::picture::Encoded;
 const POISON: u32 = 2;
 /// After so many failed inferences in a row the fault lies with the appliance.
 const INFERENCE_FAULTS: u32 = 5;
+/// How long a store that fails is left alone.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often finished jobs that are old enough are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -75,11 +77,14 @@ impl Worker {
         let mut faults = 0;
         let mut swept = None;
         while !self.bell.is_stopping() {
+            self.insist(Store::follow_clock)?;
             if swept.is_none_or(|swept: Instant| swept.elapsed() >= SWEEP_EVERY) {
-                self.store.forget(SystemTime::now(), self.keep)?;
+                self.insist(|store| store.forget(SystemTime::now(), self.keep))?;
                 swept = Some(Instant::now());
             }
-            let Some(job) = self.store.next_job()? else {
+            let is_paused = self.activity.snapshot().mode == Mode::Paused;
+            let job = if is_paused { None } else { self.insist(|store| store.next_job(SystemTime::now()))?.flatten() };
+            let Some(job) = job else {
                 self.bell.wait(SWEEP_EVERY);
                 continue;
             };
@@ -94,12 +99,38 @@ impl Worker {
         Ok(())
     }
 
+    /// Does something with the store until it works: what is made is not thrown away because a disk is full. Older
+    /// results go for it.
+    ///
+    /// Nothing if the appliance stops meanwhile. What does not pass by waiting is an error.
+    fn insist<T>(&self, act: impl Fn(&Store) -> Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        loop {
+            match act(&self.store) {
+                Ok(done) => return Ok(Some(done)),
+                Err(error) if !error.is_passing() => return Err(error),
+                Err(error) if self.bell.is_stopping() => {
+                    tracing::error!(%error, "the store cannot be used, the work goes on after the next start");
+                    return Ok(None);
+                }
+                Err(error) if error.is_full() && self.store.relieve().unwrap_or(false) => {}
+                Err(_) => {
+                    (self.notify)(Notice::StoreFails);
+                    // The watchdog is for work that hangs; a full disk is none.
+                    self.pulse.step();
+                    self.bell.wait(PATIENCE);
+                }
+            }
+        }
+    }
+
     /// Brings one job to its end, or gives it back when the appliance stops.
     fn work(&self, job: &Queued) -> Result<Ending, StoreError> {
         let begun = Instant::now();
         let ending = self.attempt(job, begun)?;
         match &ending {
-            Ending::Failed(failure) if failure.stop == Some(Stop::Shutdown) => self.store.give_back(job.key)?,
+            Ending::Failed(failure) if failure.stop == Some(Stop::Shutdown) => {
+                self.insist(|store| store.give_back(job.key))?;
+            }
             Ending::Failed(failure) => self.fail(job, failure)?,
             Ending::Done | Ending::Skipped => {}
         }
@@ -120,8 +151,8 @@ impl Worker {
             return Ok(Ending::Failed(failure));
         }
         let attempt = job.attempts + 1;
-        let begin = self.store.begin(job.key, SystemTime::now(), |seq| self.started(&request, seq, attempt))?;
-        let Some(seq) = begin else { return Ok(Ending::Skipped) };
+        let begin = |store: &Store| store.begin(job.key, SystemTime::now(), |seq| self.started(&request, seq, attempt));
+        let Some(seq) = self.insist(begin)?.flatten() else { return Ok(Ending::Skipped) };
         match self.make(job, &request, seq) {
             Ok((made, encoded)) => {
                 self.succeed(job, &request, begun, &made, &encoded)?;
@@ -137,13 +168,17 @@ impl Worker {
             client: job.address.client.clone(),
             origin: job.address.origin,
             payload: job.request.as_bytes(),
+            // A stored request holds its pictures itself.
+            attachment: None,
+            find: &|_| None,
             time: job.accepted,
             correlation: None,
             expiry: None,
             fresh_id: job.address.id.clone(),
             fresh_seed: 0_u32.into(),
         };
-        Request::parse(&arrival, &self.rules.now().for_stored()).map_err(|refused| refused.rejection)
+        let request = Request::parse(&arrival, &self.rules.now().for_stored()).map_err(|refused| refused.rejection)?;
+        Ok(Request { deadline: job.not_after, ..request })
     }
 
     /// `started`, with what of the LoRAs the model has no place for.
@@ -168,12 +203,20 @@ impl Worker {
     /// Tells that work begins, and has the pictures made.
     fn make(&self, job: &Queued, request: &Request, seq: u64) -> Result<(Vec<Made>, Vec<Encoded>), Failure> {
         let began = Instant::now();
-        self.activity.change(|now| (now.lifecycle, now.began) = (Lifecycle::Busy, Some(began)));
+        self.activity.change(|now| now.began = Some(began));
         (self.notify)(Notice::Mail);
         (self.notify)(Notice::State);
         self.pulse.begin(&request.recipe.model);
-        let onlooker =
-            Onlooker { worker: self, job, request, seq, give_up: began + self.job_time, told: Mutex::new(None) };
+        let left = request.deadline.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+        let onlooker = Onlooker {
+            worker: self,
+            job,
+            request,
+            seq,
+            give_up: began + left.unwrap_or(self.job_time).min(self.job_time),
+            told: Mutex::new(None),
+            shown: Mutex::default(),
+        };
         let made = self.generator.generate(&request.recipe, &onlooker)?;
         onlooker.publishing(made.len());
         let room = self.activity.snapshot().room;
@@ -195,15 +238,15 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let ran = begun.elapsed();
         let whole = SystemTime::now().duration_since(job.accepted).unwrap_or(ran);
-        let pictures: Vec<Delivered<'_>> = made
-            .iter()
-            .zip(encoded)
-            .map(|(made, encoded)| Delivered { encoded, seed: made.seed, sha256: hex(&Sha256::digest(&encoded.bytes)) })
-            .collect();
-        let end = Finished { state: State::Done, pictures: encoded, time: SystemTime::now() };
-        self.store
-            .finish(job.key, &end, |seq| self.reporter.done(request, seq, whole.saturating_sub(ran), ran, &pictures))?;
-        self.store.count("jobs_done")?;
+        let room = self.activity.snapshot().room;
+        let pictures: Vec<Delivery<'_>> =
+            made.iter().zip(encoded).map(|(made, encoded)| delivery(request, made, encoded, room)).collect();
+        let end = Finished { state: State::Done, pictures: &pictures, time: SystemTime::now() };
+        let queued = whole.saturating_sub(ran);
+        self.insist(|store| {
+            store.finish(job.key, &end, |seq| self.reporter.done(request, seq, queued, ran, &pictures))
+        })?;
+        self.insist(|store| store.count("jobs_done"))?;
         tracing::info!(job = job.address.id.as_str(), ms = ran.as_millis() as u64, pictures = made.len(), "job done");
         Ok(())
     }
@@ -212,9 +255,10 @@ impl Worker {
         let state = State::of(failure.code);
         let end = Finished { state, pictures: &[], time: SystemTime::now() };
         let tags = Request::tags_of(&job.request);
-        self.store.finish(job.key, &end, |seq| self.reporter.failed(state, &job.address.id, seq, failure, 0, &tags))?;
+        let status = |seq| self.reporter.failed(state, &job.address.id, seq, failure, 0, &tags);
+        self.insist(|store| store.finish(job.key, &end, status))?;
         if state == State::Failed {
-            self.store.count("jobs_failed")?;
+            self.insist(|store| store.count("jobs_failed"))?;
         }
         tracing::warn!(job = job.address.id.as_str(), code = %failure.code, error = failure.message, "job not done");
         Ok(())
@@ -222,19 +266,31 @@ impl Worker {
 
     /// Between two jobs: what `state` shows is brought up to date.
     fn idle(&self, ran: Option<Duration>) -> Result<(), StoreError> {
-        let (queue, done, failed) =
-            (self.store.open_jobs()?, self.store.counted("jobs_done")?, self.store.counted("jobs_failed")?);
+        let counted =
+            self.insist(|store| Ok((store.open_jobs()?, store.counted("jobs_done")?, store.counted("jobs_failed")?)))?;
         self.activity.change(|now| {
-            now.queue = queue;
-            (now.jobs_done, now.jobs_failed) = (done, failed);
-            (now.progress, now.began) = (None, None);
-            now.last = ran.or(now.last);
-            if now.lifecycle == Lifecycle::Busy && queue == 0 {
-                now.lifecycle = Lifecycle::Ready;
+            if let Some((queue, done, failed)) = counted {
+                (now.queue, now.jobs_done, now.jobs_failed) = (queue, done, failed);
             }
+            // Between two jobs of a queue it is as busy as in them.
+            now.began = now.began.filter(|_| now.queue > 0 && now.mode != Mode::Paused);
+            now.progress = None;
+            now.last = ran.or(now.last);
         });
         (self.notify)(Notice::Mail);
         (self.notify)(Notice::State);
         Ok(())
+    }
+}
+
+/// A picture as it is handed over: whole, or in parts if the requester or the broker wants that.
+fn delivery<'a>(request: &Request, made: &Made, encoded: &'a Encoded, room: Option<u32>) -> Delivery<'a> {
+    let parts = request.output.parts(encoded, room);
+    Delivery {
+        encoded,
+        sha256: hex(&Sha256::digest(&encoded.bytes)),
+        seed: made.seed.get(),
+        part_bytes: parts.map_or(0, |parts| parts.part_bytes),
+        push: request.output.push,
     }
 }

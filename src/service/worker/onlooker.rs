@@ -1,15 +1,19 @@
 //! Looks on while a job's pictures are made.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::job::{Progress, Request, Stage, Stop, Watch};
+use crate::job::{Origin, Progress, Request, Stage, Stop, Watch};
+use crate::picture::Picture;
 use crate::service::Notice;
 use crate::service::store::Queued;
 
 /// Progress is told at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Previews are made at most this often.
+const PREVIEW_EVERY: Duration = Duration::from_millis(500);
 
 /// Looks on for one job: tells its progress and passes on the wish to stop.
 pub(super) struct Onlooker<'a> {
@@ -18,8 +22,33 @@ pub(super) struct Onlooker<'a> {
     pub(super) request: &'a Request,
     /// Number of the job's last status.
     pub(super) seq: u64,
+    /// When it may run no longer, by a clock that nobody sets.
     pub(super) give_up: Instant,
     pub(super) told: Mutex<Option<Instant>>,
+    pub(super) shown: Mutex<Shown>,
+}
+
+/// The previews that were made.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// The step that was shown last.
+    step: usize,
+    /// When the next step may be shown.
+    due: Option<Instant>,
+}
+
+impl Shown {
+    /// Whether another preview of this step may be made. Those of one step go together, so that none of several pictures is
+    /// left out, and the next step waits so long that there are no more than promised.
+    fn may_show(&mut self, step: usize, now: Instant) -> bool {
+        let due = self.due.unwrap_or(now);
+        if step != self.step && due > now {
+            return false;
+        }
+        self.step = step;
+        self.due = Some(due.max(now) + PREVIEW_EVERY);
+        true
+    }
 }
 
 impl Onlooker<'_> {
@@ -62,7 +91,46 @@ impl Watch for Onlooker<'_> {
         if self.worker.bell.is_stopping() {
             return Some(Stop::Shutdown);
         }
-        let late = self.request.deadline.is_some_and(|deadline| deadline <= SystemTime::now());
-        (late || Instant::now() >= self.give_up).then_some(Stop::Expired)
+        (Instant::now() >= self.give_up).then_some(Stop::Expired)
+    }
+
+    fn wants_preview(&self, _: usize, step: usize) -> bool {
+        let wish = self.request.preview.filter(|_| self.request.origin == Origin::Request);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        wish.is_some_and(|wish| wish.wants(step)) && shown.may_show(step, Instant::now())
+    }
+
+    fn preview(&self, k: usize, step: usize, picture: Picture) {
+        let Some(wish) = self.request.preview else { return };
+        match wish.file(&picture) {
+            Ok(bytes) => {
+                (self.worker.notify)(Notice::Preview { address: self.job.address.clone(), k, step, bytes });
+            }
+            Err(error) => tracing::warn!(%error, "no preview"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The steps that may be shown of a run of steps of so many milliseconds, with so many pictures at once.
+    fn shown(steps: usize, millis: u64, pictures: usize) -> Vec<usize> {
+        let (begun, mut shown) = (Instant::now(), Shown::default());
+        let mut may = |step: usize| shown.may_show(step, begun + Duration::from_millis(millis * step as u64));
+        (1..=steps).flat_map(|step| vec![step; pictures]).filter(|step| may(*step)).collect()
+    }
+
+    #[test]
+    fn a_slow_run_shows_every_step_and_a_fast_one_two_a_second() {
+        assert_eq!(shown(4, 600, 1), [1, 2, 3, 4]);
+        assert_eq!(shown(20, 100, 1), [1, 6, 11, 16]);
+    }
+
+    #[test]
+    fn pictures_made_together_are_shown_together_and_not_more_often() {
+        assert_eq!(shown(11, 100, 2), [1, 1, 11, 11]);
+        assert_eq!(shown(4, 600, 2), [1, 1, 3, 3]);
     }
 }
