@@ -1,7 +1,10 @@
 //! The connection: one thread that connects, listens, and connects again.
 
+mod fault;
+mod gate;
+mod waits;
+
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread;
@@ -9,18 +12,22 @@ use std::time::{Duration, Instant};
 
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, LastWill, Packet};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, LastWillProperties, Packet};
 use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions, RecvTimeoutError};
 
-use super::Signal;
+pub use self::gate::Gate;
+use self::waits::{Outcome, Waits, chance};
+use super::{Signal, Transport};
 
 /// Where the broker is and who we are to it.
 #[derive(Clone)]
 pub struct Broker {
-    /// Host name or address.
+    /// Host name or address; an IPv6 address without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// How bytes get there.
+    pub transport: Transport,
     /// Our name; the broker keeps our session under it.
     pub client_id: String,
     /// User name and password.
@@ -41,11 +48,8 @@ const IN_FLIGHT: u16 = 16;
 const CHANNEL: usize = 64;
 /// Without a sign of life for so many keep-alives (our own pings are one) the connection hangs in a write.
 const HANGS_AFTER: u32 = 4;
-/// A connection that lived this long was a good one.
-const GOOD: Duration = Duration::from_secs(30);
-/// The first wait before connecting again; it doubles up to the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Bytes a second of the slowest line on which a connection is kept.
+const SLOWEST: u32 = 16_384;
 
 impl fmt::Debug for Broker {
     /// Without the password.
@@ -60,6 +64,7 @@ impl Broker {
         Self {
             host: String::new(),
             port: 0,
+            transport: Transport::default(),
             client_id: String::new(),
             credentials: None,
             keep_alive: Duration::from_secs(30),
@@ -68,13 +73,24 @@ impl Broker {
         }
     }
 
+    /// Bytes that the kernel takes from us before it has sent them.
+    ///
+    /// A ping waits behind them, and the library gives the connection up if it is not answered within a keep-alive. It
+    /// sends none while the kernel takes no more, so a packet may take longer than that. Linux doubles the number.
+    fn send_buffer(&self) -> u32 {
+        u32::try_from(self.keep_alive.as_secs()).unwrap_or(u32::MAX).clamp(4, 60) * (SLOWEST / 4)
+    }
+
     /// Options of a session that outlives its connections.
     pub fn options(&self) -> MqttOptions {
-        let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);
+        let (address, transport) = self.transport.address(&self.host, self.port);
+        let mut options = MqttOptions::new(&self.client_id, address, self.port);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(20);
+        network.set_tcp_send_buffer_size(self.send_buffer());
         options
+            .set_transport(transport)
             .set_network_options(network)
             .set_connection_timeout(20)
             .set_keep_alive(self.keep_alive)
@@ -91,86 +107,131 @@ impl Broker {
     }
 }
 
-/// Keeps a connection up until `stopping` is set, and tells the courier what happens on it.
+/// How long a closed gate leaves for what is being said: a connection ends earlier with its DISCONNECT.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Keeps a connection up until `stopping` is set, except while `gate` is closed, and tells the courier what happens on it.
 ///
 /// Every connection gets a client object of its own: the library's queue never survives a break, only our outbox does.
-pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &SyncSender<Signal>, stopping: &Arc<AtomicBool>) {
-    let mut wait = FIRST_WAIT;
-    while !stopping.load(Ordering::Relaxed) {
+pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &SyncSender<Signal>, stopping: &AtomicBool, gate: &Gate) {
+    let mut waits = Waits::new();
+    let stop = || stopping.load(Ordering::Relaxed);
+    loop {
+        pause(|| !stop() && !gate.is_open());
+        if stop() {
+            return;
+        }
         let mut options = broker.options();
         if let Some(will) = will {
             options.set_last_will(will.clone());
         }
         let (client, mut connection) = Client::new(options, CHANNEL);
-        let begun = Instant::now();
-        let ended = listen(client, &mut connection, broker.keep_alive * HANGS_AFTER, signals, stopping);
-        if signals.send(Signal::Down { denied: ended.denied }).is_err() {
+        let ear = Ear { client, patience: broker.keep_alive * HANGS_AFTER, signals, stopping, gate };
+        let ended = ear.listen(&mut connection);
+        drop(connection);
+        let outcome = ended.outcome();
+        if ended.taken {
+            tracing::error!(client_id = broker.client_id, "another connection has taken our name over, we keep away");
+        }
+        if (ended.taken && signals.send(Signal::Taken).is_err())
+            || signals.send(Signal::Down { denied: ended.denied, too_large: ended.too_large }).is_err()
+        {
             return;
         }
-        wait = if ended.was_up && begun.elapsed() >= GOOD { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
-        pause(jittered(wait), stopping);
+        let end = Instant::now() + waits.next(outcome, chance());
+        pause(|| !stop() && Instant::now() < end);
     }
 }
 
 /// How a connection ended.
 #[derive(Default)]
 struct Ended {
-    was_up: bool,
+    up_since: Option<Instant>,
+    /// Another connection has our name.
+    taken: bool,
     /// What the broker said, if it does not let us in.
     denied: Option<String>,
+    /// It found our last message too large.
+    too_large: bool,
 }
 
-/// Passes on what the connection says until it breaks.
-fn listen(
-    client: Client,
-    connection: &mut Connection,
-    patience: Duration,
-    signals: &SyncSender<Signal>,
-    stopping: &AtomicBool,
-) -> Ended {
-    let mut ended = Ended::default();
-    loop {
-        let signal = match connection.recv_timeout(patience) {
-            Ok(Ok(Event::Incoming(packet))) => match packet {
-                Packet::ConnAck(answer) => {
-                    ended.was_up = true;
-                    tracing::info!(session_present = answer.session_present, "connected to the broker");
-                    Some(Signal::Up { client: client.clone(), max_packet: max_packet(&answer) })
-                }
-                Packet::Publish(publish) => Some(Signal::Incoming(publish)),
-                Packet::PubAck(ack) => Some(Signal::Acknowledged(ack.reason)),
-                Packet::SubAck(ack) => Some(Signal::Granted(ack.return_codes)),
-                _ => None,
-            },
-            Ok(Ok(Event::Outgoing(_))) => None,
-            Ok(Err(error)) => {
-                if !stopping.load(Ordering::Relaxed) {
-                    tracing::warn!(%error, "no connection to the broker");
-                }
-                ended.denied = denied(&error);
-                return ended;
-            }
-            // The library's rule against time-outs is about going on afterwards; this connection is thrown away.
-            Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!("the connection to the broker hangs, it is given up");
-                return ended;
-            }
-            Err(RecvTimeoutError::Disconnected) => return ended,
-        };
-        if signal.is_some_and(|signal| signals.send(signal).is_err()) {
-            return ended;
+impl Ended {
+    fn outcome(&self) -> Outcome {
+        match self.up_since {
+            _ if self.taken => Outcome::Taken,
+            Some(up) => Outcome::Lived(up.elapsed()),
+            None => Outcome::Failed,
         }
     }
 }
 
-/// The broker's refusal, if that is what went wrong.
-fn denied(error: &ConnectionError) -> Option<String> {
-    use ConnectReturnCode::{BadClientId, BadUserNamePassword, Banned, ClientIdentifierNotValid, NotAuthorized};
-    match error {
-        ConnectionError::ConnectionRefused(
-            code @ (BadClientId | BadUserNamePassword | Banned | ClientIdentifierNotValid | NotAuthorized),
-        ) => Some(format!("{code:?}")),
-        _ => None,
+/// Passes on what one connection says.
+struct Ear<'a> {
+    client: Client,
+    patience: Duration,
+    signals: &'a SyncSender<Signal>,
+    stopping: &'a AtomicBool,
+    gate: &'a Gate,
+}
+
+impl Ear<'_> {
+    /// Listens until the connection breaks, or the gate was closed and what was said before is through.
+    fn listen(&self, connection: &mut Connection) -> Ended {
+        let mut ended = Ended::default();
+        let mut closed: Option<Instant> = None;
+        loop {
+            if !self.gate.is_open() {
+                closed.get_or_insert_with(Instant::now);
+            }
+            let left = closed.map(|since| GOODBYE.saturating_sub(since.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                tracing::info!("the connection to the broker is closed for now");
+                return ended;
+            }
+            let event = match connection.recv_timeout(left.unwrap_or(self.patience)) {
+                Ok(Ok(event)) => event,
+                Ok(Err(error)) => {
+                    self.broken(&error, &mut ended);
+                    return ended;
+                }
+                // The library's rule against time-outs is about going on afterwards; this connection is thrown away.
+                Err(RecvTimeoutError::Timeout) if closed.is_some() => continue,
+                Err(RecvTimeoutError::Timeout) => {
+                    tracing::warn!("the connection to the broker hangs, it is given up");
+                    return ended;
+                }
+                Err(RecvTimeoutError::Disconnected) => return ended,
+            };
+            if matches!(event, Event::Incoming(Packet::ConnAck(_))) {
+                ended.up_since = Some(Instant::now());
+            }
+            if self.signal(event).is_some_and(|signal| self.signals.send(signal).is_err()) {
+                return ended;
+            }
+        }
+    }
+
+    fn signal(&self, event: Event) -> Option<Signal> {
+        match event {
+            Event::Incoming(Packet::ConnAck(answer)) => {
+                let session_present = answer.session_present;
+                tracing::info!(session_present, "connected to the broker");
+                Some(Signal::Up { client: self.client.clone(), max_packet: max_packet(&answer), session_present })
+            }
+            Event::Incoming(Packet::Publish(publish)) => Some(Signal::Incoming(publish)),
+            Event::Incoming(Packet::PubAck(ack)) => Some(Signal::Acknowledged(ack.reason)),
+            Event::Incoming(Packet::SubAck(ack)) => Some(Signal::Granted(ack.return_codes)),
+            Event::Incoming(_) | Event::Outgoing(_) => None,
+        }
+    }
+
+    fn broken(&self, error: &ConnectionError, ended: &mut Ended) {
+        ended.taken = fault::taken(error);
+        ended.denied = fault::denied(error);
+        ended.too_large = ended.up_since.is_some() && fault::too_large(error);
+        if !self.stopping.load(Ordering::Relaxed) && self.gate.is_open() {
+            tracing::warn!(error = fault::sentence(error), "no connection to the broker");
+        }
     }
 }
 
@@ -181,21 +242,23 @@ fn max_packet(answer: &ConnAck) -> usize {
     limit.map_or(PROTOCOL, |bytes| bytes as usize)
 }
 
-/// Between half and the whole of a wait, so that many nodes do not come back in one moment.
-fn jittered(wait: Duration) -> Duration {
-    let mut byte = [0];
-    let _ = getrandom::fill(&mut byte);
-    wait.mul_f64(0.5 + f64::from(byte[0]) / 510.0)
-}
-
-fn pause(wait: Duration, stopping: &AtomicBool) {
-    let end = Instant::now() + wait;
-    while !stopping.load(Ordering::Relaxed) && Instant::now() < end {
+/// Waits while `holds`.
+fn pause(holds: impl Fn() -> bool) {
+    while holds() {
         thread::sleep(Duration::from_millis(50));
     }
 }
 
 /// What the broker says for us once we are gone.
 pub fn last_will(topic: String) -> LastWill {
-    LastWill::new(topic, "offline", QoS::AtLeastOnce, true, None)
+    let properties = LastWillProperties {
+        delay_interval: None,
+        payload_format_indicator: Some(1),
+        message_expiry_interval: None,
+        content_type: Some("text/plain".to_owned()),
+        response_topic: None,
+        correlation_data: None,
+        user_properties: Vec::new(),
+    };
+    LastWill::new(topic, "offline", QoS::AtLeastOnce, true, Some(properties))
 }

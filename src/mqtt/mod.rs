@@ -1,29 +1,37 @@
-//! The one transport. Four pieces, each on a thread of its own or without one:
+//! The one transport. Five pieces, each on a thread of its own or without one:
 //!
 //! - [`link`] owns the connection: it connects, backs off, and turns what the network says into [`Signal`]s;
+//! - [`transport`] says how bytes get to the broker, and what an encrypted connection is checked with;
 //! - [`courier`] owns the conversation: it subscribes, hands messages to the desk, and delivers the outbox;
-//! - [`topics`] and [`wire`] say what the contract's names and properties mean;
+//! - [`topics`], [`door`], [`reply`] and [`wire`] say what the contract's names and properties mean;
 //! - [`requester`] is the other side: it asks a node for a picture and waits for it.
 //!
-//! Only this floor names `rumqttc`.
+//! Only this floor names `rumqttc` and `rustls`.
 
 #[cfg(feature = "demo")]
 pub mod broker;
 pub mod courier;
+pub mod door;
 pub mod link;
+pub mod reply;
 pub mod requester;
 pub mod topics;
+pub mod transport;
 pub mod wire;
 
 mod slot;
+mod verifier;
 
 use rumqttc::v5::Client;
 use rumqttc::v5::mqttbytes::v5::{PubAckReason, Publish, SubscribeReasonCode};
 
 pub use courier::{Courier, CourierError};
-pub use link::Broker;
+pub use door::Pool;
+pub use link::{Broker, Gate};
+pub use reply::ReplyPrefixes;
 pub use requester::Requester;
 pub use topics::Topics;
+pub use transport::{Tls, TlsFault, TlsFiles, TlsPart, Transport};
 
 use crate::service::Notice;
 
@@ -35,11 +43,17 @@ pub enum Signal {
         client: Client,
         /// The largest packet that the broker takes, in bytes.
         max_packet: usize,
+        /// Whether the broker remembers our subscriptions and what was under way.
+        session_present: bool,
     },
+    /// Another connection has taken our name over; [`Signal::Down`] follows, and a pause of at least five minutes.
+    Taken,
     /// The connection is gone, or could not be made.
     Down {
         /// What the broker said, if it does not let us in.
         denied: Option<String>,
+        /// The broker found our last message too large, though it had named no such limit.
+        too_large: bool,
     },
     /// A message came in.
     Incoming(Publish),

@@ -9,8 +9,8 @@ pub(super) enum Slot {
     Mail(i64),
     /// A retained topic.
     Retained,
-    /// An answer that is not stored; the message it answers may be acknowledged now.
-    Answer(u64),
+    /// The first answer that is not stored.
+    Answer,
 }
 
 /// Incoming messages in the order they came: MQTT wants them acknowledged in that order.

@@ -2,28 +2,19 @@
 
 use std::fmt;
 
+use super::door::{Door, Pool};
+use crate::job::Origin;
 use crate::job::units::{Client, JobId};
-use crate::job::{Origin, Rejection};
 use crate::service::Address;
 
 /// The topics of one node.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    root: String,
+    pub(super) base: String,
+    pub(super) root: String,
 }
 
-/// What an incoming topic asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// A request through the `prompt` topic.
-    Prompt,
-    /// A request of a client.
-    Request(Client),
-    /// A command of a client.
-    Command(Client),
-}
-
-/// A name that cannot be a base or a node.
+/// A name that cannot be a base, a node or a pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The base is not one or two plain levels.
@@ -32,6 +23,9 @@ pub enum NameError {
     /// The node is not what the contract allows.
     #[error("a node name must be 1 to 32 of a-z 0-9 - and not pool, got {0:?}")]
     Node(String),
+    /// The pool is not what the contract allows.
+    #[error("a pool name must be 1 to 32 of a-z 0-9 -, got {0:?}")]
+    Pool(String),
 }
 
 impl Topics {
@@ -43,28 +37,37 @@ impl Topics {
         if base.len() > 64 || base.split('/').count() > 2 || !base.split('/').all(level) {
             return Err(NameError::Base(base.to_owned()));
         }
-        let plain = node.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !plain || !(1..=32).contains(&node.len()) || node == "pool" {
+        if !is_name(node) || node == "pool" {
             return Err(NameError::Node(node.to_owned()));
         }
-        Ok(Self { root: format!("{base}/{node}") })
+        Ok(Self { base: base.to_owned(), root: format!("{base}/{node}") })
     }
 
-    /// The filters to subscribe to; `shortcut` adds the `prompt` topic.
-    pub fn filters(&self, shortcut: bool) -> Vec<String> {
-        let prompt = shortcut.then(|| self.prompt());
-        prompt.into_iter().chain([format!("{}/request/+", self.root), format!("{}/command/+", self.root)]).collect()
+    /// Where messages for the node go; the one way in that is not a door is a pool's.
+    pub fn doors(&self, shortcut: bool) -> Vec<String> {
+        let of_the_shortcut = ["prompt", "defaults/set"].into_iter().filter(|_| shortcut);
+        let all = of_the_shortcut.chain(["request/+", "upload/+/+", "command/+", "admin/+"]);
+        all.map(|door| self.below(door)).collect()
     }
 
-    /// What an incoming topic asks for; an error names a client that is none, `None` a topic that is not ours.
-    pub fn door(&self, topic: &str) -> Option<Result<Door, Rejection>> {
-        let rest = topic.strip_prefix(&self.root)?.strip_prefix('/')?;
-        match rest.split_once('/') {
-            None if rest == "prompt" => Some(Ok(Door::Prompt)),
-            Some(("request", client)) => Some(Client::try_from(client).map(Door::Request)),
-            Some(("command", client)) => Some(Client::try_from(client).map(Door::Command)),
-            _ => None,
+    /// Where messages for a pool go that every node of it hears.
+    pub fn pool_orders(&self, pool: &Pool) -> [String; 2] {
+        ["command/+", "admin/+"].map(|door| self.of_pool(pool, door))
+    }
+
+    /// Where requests to a pool go; the broker hands each to one of the nodes.
+    pub fn pool_requests(&self, pool: &Pool) -> [String; 2] {
+        let share = |door| format!("$share/diffused-{}/{}", pool.as_str(), self.of_pool(pool, door));
+        ["request/+", "handback/+/+"].map(share)
+    }
+
+    /// What an incoming topic asks for; `None` if it is no topic of ours or names no client.
+    pub fn door(&self, topic: &str) -> Option<Door> {
+        let rest = topic.strip_prefix(&self.base)?.strip_prefix('/')?;
+        if let Some(pool) = rest.strip_prefix("pool/") {
+            return Door::of_pool(pool);
         }
+        Door::of_node(topic.strip_prefix(&self.root)?.strip_prefix('/')?)
     }
 
     /// Where people and small devices send prompts.
@@ -82,6 +85,21 @@ impl Topics {
         format!("{}/command/{}", self.root, client.as_str())
     }
 
+    /// Where a client sends an administrator's orders.
+    pub fn admin(&self, client: &Client) -> String {
+        format!("{}/admin/{}", self.root, client.as_str())
+    }
+
+    /// Where a client sends requests to a pool.
+    pub fn pool_request(&self, pool: &Pool, client: &Client) -> String {
+        self.of_pool(pool, format_args!("request/{}", client.as_str()))
+    }
+
+    /// Where a node gives back what it cannot take, for the `hops`th time.
+    pub fn handback(&self, pool: &Pool, hops: u8, client: &Client) -> String {
+        self.of_pool(pool, format_args!("handback/{hops}/{}", client.as_str()))
+    }
+
     /// Everything that is said about a client's jobs.
     pub fn replies(&self, client: &Client) -> String {
         format!("{}/reply/{}/#", self.root, client.as_str())
@@ -91,7 +109,7 @@ impl Topics {
     pub fn status(&self, address: &Address) -> String {
         match address.origin {
             Origin::Shortcut => self.shortcut_status(),
-            Origin::Request => self.reply(&address.client, address.id.as_str(), "status"),
+            Origin::Request => self.about(address, "status"),
         }
     }
 
@@ -104,7 +122,15 @@ impl Topics {
     pub fn picture(&self, address: &Address, k: u8) -> String {
         match address.origin {
             Origin::Shortcut => self.below("image"),
-            Origin::Request => self.reply(&address.client, address.id.as_str(), format_args!("image/{k}")),
+            Origin::Request => self.about(address, format_args!("image/{k}")),
+        }
+    }
+
+    /// What is said about a job: below its own topic of answers, or the usual one.
+    pub fn about(&self, address: &Address, what: impl fmt::Display) -> String {
+        match &address.reply {
+            Some(own) => format!("{own}/{what}"),
+            None => self.reply(&address.client, address.id.as_str(), what),
         }
     }
 
@@ -133,25 +159,29 @@ impl Topics {
         self.below("state")
     }
 
+    /// The retained defaults of the `prompt` topic.
+    pub fn defaults(&self) -> String {
+        self.below("defaults")
+    }
+
     fn below(&self, what: &str) -> String {
         format!("{}/{what}", self.root)
     }
+
+    fn of_pool(&self, pool: &Pool, what: impl fmt::Display) -> String {
+        format!("{}/pool/{}/{what}", self.base, pool.as_str())
+    }
+}
+
+/// The alphabet of nodes and pools.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    plain && (1..=32).contains(&name.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_topic_leads_to_its_door() {
-        let topics = Topics::new("home/art", "jet-1").unwrap();
-        assert_eq!(topics.door("home/art/jet-1/prompt"), Some(Ok(Door::Prompt)));
-        let client = Client::try_from("esp32").unwrap();
-        assert_eq!(topics.door("home/art/jet-1/request/esp32"), Some(Ok(Door::Request(client))));
-        assert!(topics.door("home/art/jet-1/request/status").unwrap().is_err());
-        assert_eq!(topics.door("home/art/jet-10/prompt"), None);
-        assert_eq!(topics.door("home/art/jet-1/image"), None);
-    }
 
     #[test]
     fn bases_and_nodes_are_plain() {
@@ -160,5 +190,22 @@ mod tests {
         {
             assert!(Topics::new(base, node).is_err(), "{base} {node}");
         }
+    }
+
+    #[test]
+    fn no_topic_has_more_than_eight_levels_or_256_bytes() {
+        let topics = Topics::new(&format!("{}/{}", "b".repeat(31), "c".repeat(32)), &"n".repeat(32)).unwrap();
+        let client = Client::try_from("c".repeat(64).as_str()).unwrap();
+        let longest = topics.reply(&client, &"i".repeat(64), "part/15.32767");
+        assert!(longest.split('/').count() <= 8 && longest.len() <= 256, "{} bytes", longest.len());
+    }
+
+    #[test]
+    fn a_pool_is_heard_through_a_shared_subscription() {
+        let topics = Topics::new("diffused", "jet1").unwrap();
+        let pool = Pool::try_from("studio").unwrap();
+        assert_eq!(topics.pool_requests(&pool)[0], "$share/diffused-studio/diffused/pool/studio/request/+");
+        let client = Client::try_from("esp32").unwrap();
+        assert_eq!(topics.handback(&pool, 3, &client), "diffused/pool/studio/handback/3/esp32");
     }
 }

@@ -1,4 +1,5 @@
-//! What goes out: one message at a time, removed from where it came only when the broker has acknowledged it.
+//! What goes out: one message at a time, removed from where it came only when the broker has acknowledged
+//! it, or has refused it for good.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +7,38 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 
 use super::Talk;
-use crate::job::units::JobId;
-use crate::job::{Code, Failure, Origin, Request};
+use crate::job::Origin;
 use crate::mqtt::slot::Slot;
-use crate::mqtt::wire::{Content, Outgoing};
-use crate::picture::Format;
-use crate::service::store::State;
-use crate::service::{Mail, MailKind, StoreError};
+use crate::mqtt::wire::Outgoing;
+use crate::service::{Address, Alert, StoreError};
 
 /// How long a message that the broker could not take rests before it is tried again.
 const REST: Duration = Duration::from_secs(10);
 /// How often it is tried.
-const TRIES: u32 = 6;
+const TRIES: u32 = 360;
+
+/// Stands for a retained topic where mail has its key.
+const RETAINED: i64 = -1;
+
+/// An answer that is not stored: the message that it answers is acknowledged after it.
+pub(super) struct Answer {
+    /// What is said.
+    pub(super) outgoing: Outgoing,
+    /// The ticket of the message that it answers.
+    pub(super) ticket: u64,
+    /// What is said if the broker does not take it.
+    pub(super) instead: Option<Outgoing>,
+}
+
+/// What became of a message.
+pub(super) enum Sent {
+    /// It is on its way.
+    Yes,
+    /// Not now.
+    NoRoom,
+    /// The broker would never take it.
+    TooLarge,
+}
 
 impl Talk {
     pub(super) fn acknowledged(&mut self, reason: PubAckReason) -> Result<(), StoreError> {
@@ -25,20 +46,36 @@ impl Talk {
         if !fine {
             tracing::error!(?reason, slot = ?self.line.slot, "the broker refused a message");
         }
+        if reason == PubAckReason::NotAuthorized {
+            self.note(Alert::PublishRefused);
+        }
         match self.line.slot.take() {
             Some(Slot::Mail(key)) if !fine && self.is_worth_another_try(key, reason) => {
                 self.line.rest_until = Some(Instant::now() + REST);
             }
             Some(Slot::Mail(key)) => self.courier.desk.store.delivered(key)?,
-            Some(Slot::Retained) => drop(self.retained.pop_front()),
-            Some(Slot::Answer(ticket)) => {
-                self.answers.pop_front();
-                self.inbox.settle(ticket);
-                self.acknowledge_ready();
+            Some(Slot::Retained) if !fine && self.is_worth_another_try(RETAINED, reason) => {
+                self.line.rest_until = Some(Instant::now() + REST);
             }
+            Some(Slot::Retained) => drop(self.retained.pop_front()),
+            // Nobody listens where a request was handed back to: then it is refused here.
+            Some(Slot::Answer) => self.answered(reason == PubAckReason::Success),
             None => {}
         }
         Ok(())
+    }
+
+    /// The first answer was said, or has to be said in another way.
+    fn answered(&mut self, heard: bool) {
+        let Some(answer) = self.answers.front_mut() else { return };
+        if let Some(instead) = answer.instead.take().filter(|_| !heard) {
+            answer.outgoing = instead;
+            return;
+        }
+        let ticket = answer.ticket;
+        self.answers.pop_front();
+        self.inbox.settle(ticket);
+        self.acknowledge_ready();
     }
 
     /// A full or troubled broker may take the message later; one that keeps refusing it must not hold up all others.
@@ -57,7 +94,8 @@ impl Talk {
         if !self.line.subscribed || self.line.slot.is_some() {
             return Ok(());
         }
-        if let Some(outgoing) = self.retained.front() {
+        let rests = self.line.rest_until.is_some_and(|until| until > Instant::now());
+        if let Some(outgoing) = self.retained.front().filter(|_| !rests) {
             match self.publish(outgoing, QoS::AtLeastOnce) {
                 Sent::Yes => self.line.slot = Some(Slot::Retained),
                 Sent::TooLarge => drop(self.retained.pop_front()),
@@ -77,14 +115,10 @@ impl Talk {
 
     /// False if there is no answer to send.
     fn send_answer(&mut self) -> bool {
-        let Some((outgoing, ticket)) = self.answers.front() else { return false };
-        let ticket = *ticket;
-        match self.publish(outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => self.line.slot = Some(Slot::Answer(ticket)),
-            Sent::TooLarge => {
-                self.answers.pop_front();
-                self.inbox.settle(ticket);
-            }
+        let Some(answer) = self.answers.front() else { return false };
+        match self.publish(&answer.outgoing, QoS::AtLeastOnce) {
+            Sent::Yes => self.line.slot = Some(Slot::Answer),
+            Sent::TooLarge => self.answered(false),
             Sent::NoRoom => {}
         }
         self.line.mail_is_next = true;
@@ -97,57 +131,31 @@ impl Talk {
             return Ok(false);
         }
         let Some(mail) = self.courier.desk.store.next_mail()? else { return Ok(false) };
-        let (key, is_picture) = (mail.key, matches!(mail.kind, MailKind::Picture { .. }));
-        let id = mail.address.id.clone();
-        let outgoing = self.outgoing(mail);
+        let outgoing = self.outgoing(&mail);
         match self.publish(&outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => self.line.slot = Some(Slot::Mail(key)),
-            Sent::TooLarge if is_picture => self.give_up(key, &id, outgoing.packet_bytes())?,
-            Sent::TooLarge => self.courier.desk.store.delivered(key)?,
+            Sent::Yes => (self.line.slot, self.line.sent) = (Some(Slot::Mail(mail.key)), outgoing.packet_bytes()),
+            Sent::TooLarge => self.too_large(&mail, outgoing.packet_bytes())?,
             Sent::NoRoom => {}
         }
         Ok(true)
     }
 
-    /// A picture that the broker would not take.
-    fn give_up(&self, key: i64, id: &JobId, size: usize) -> Result<(), StoreError> {
-        let message = format!("the picture makes a packet of {size} bytes, the broker takes {}", self.line.max_packet);
-        let failure = Failure::new(Code::OutputTooLarge, message);
-        let reporter = &self.courier.desk.reporter;
-        self.courier.desk.store.replace_pictures(key, |request, delivered, seq| {
-            reporter.failed(State::Failed, id, seq, &failure, delivered, &Request::tags_of(request))
-        })
-    }
-
-    fn outgoing(&self, mail: Mail) -> Outgoing {
-        let retain = mail.address.origin == Origin::Shortcut && self.courier.retain_image;
-        match mail.kind {
-            MailKind::Status(body) => {
-                let topic = self.courier.topics.status(&mail.address);
-                Outgoing { retain, ..Outgoing::json(topic, body, mail.address.correlation) }
-            }
-            MailKind::Picture { k, format, bytes } => Outgoing {
-                topic: self.courier.topics.picture(&mail.address, k),
-                payload: bytes,
-                content: Content::Picture(
-                    Format::find(&format).map_or("application/octet-stream", Format::content_type),
-                ),
-                retain,
-                correlation: mail.address.correlation,
-            },
+    /// Something for one requester that is worth nothing once it is late.
+    pub(super) fn whisper(&self, address: &Address, outgoing: Outgoing) {
+        let free = self.line.subscribed && self.line.slot.is_none();
+        if address.origin == Origin::Request && free && outgoing.packet_bytes() <= self.line.max_packet {
+            self.publish(&outgoing, QoS::AtMostOnce);
         }
     }
 
-    /// Hands a message to the connection's thread, without its Correlation Data if only that makes it too large.
+    /// Hands a message to the connection's thread, without its Correlation Data and tags if only they make it too large.
     ///
     /// The library must never see a packet that the broker does not take: it would break the connection, and the next.
     pub(super) fn publish(&self, outgoing: &Outgoing, qos: QoS) -> Sent {
         let Some(client) = &self.line.client else { return Sent::NoRoom };
-        let bare = Outgoing { correlation: None, ..outgoing.clone() };
-        let fitting = [outgoing, &bare].into_iter().find(|outgoing| outgoing.packet_bytes() <= self.line.max_packet);
-        let Some(outgoing) = fitting else {
-            let (size, limit) = (bare.packet_bytes(), self.line.max_packet);
-            tracing::error!(topic = bare.topic, size, limit, "a message is larger than the broker takes");
+        let Some(outgoing) = outgoing.within(self.line.max_packet) else {
+            let (size, limit) = (outgoing.packet_bytes(), self.line.max_packet);
+            tracing::warn!(topic = outgoing.topic, size, limit, "a message is larger than the broker takes");
             return Sent::TooLarge;
         };
         let payload = outgoing.payload.clone();
@@ -155,14 +163,4 @@ impl Talk {
             client.try_publish_with_properties(&outgoing.topic, qos, outgoing.retain, payload, outgoing.properties());
         if sent.is_ok() { Sent::Yes } else { Sent::NoRoom }
     }
-}
-
-/// What became of a message.
-pub(super) enum Sent {
-    /// It is on its way.
-    Yes,
-    /// Not now.
-    NoRoom,
-    /// The broker would never take it.
-    TooLarge,
 }

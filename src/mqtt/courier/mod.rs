@@ -4,8 +4,12 @@
 //! acknowledgement is known to belong to it.
 
 mod deliver;
+mod farewell;
+mod limit;
+mod mail;
 mod receive;
 mod retained;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,38 +20,54 @@ use rumqttc::v5::Client as Handle;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Publish, RetainForwardRule, SubscribeReasonCode};
 
+use self::deliver::Answer;
+use self::farewell::Farewell;
+use self::limit::Limit;
+use self::trouble::Trouble;
+use super::door::Pool;
+use super::link::Gate;
+use super::reply::ReplyPrefixes;
 use super::slot::{Inbox, Slot};
-use super::wire::{Content, Outgoing};
+use super::wire::Outgoing;
 use super::{Signal, Topics};
-use crate::job::{Origin, Rules};
+use crate::job::Rules;
 use crate::service::report::NodeFacts;
-use crate::service::{Desk, Lifecycle, Notice, StoreError};
+use crate::service::{Alert, Desk, Lifecycle, Notice, StoreError};
 
-/// How long a clean stop may take to deliver what is left, and then for the acknowledgement of `offline`.
-const FAREWELL: Duration = Duration::from_secs(5);
-const LAST_WORD: Duration = Duration::from_secs(1);
-/// Answers that may wait to be sent; beyond that there are none.
-const ANSWERS: usize = 64;
 /// What a picture's packet needs beside the picture, generously.
 const PACKET_HEAD: usize = 1024;
+
+/// Topics of one subscription: brokers in the cloud take no more.
+const FILTERS: usize = 8;
+/// How often jobs that wait are looked at whether they are still wanted.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 /// The conversation with the broker.
 pub struct Courier {
     /// Takes what comes in.
     pub desk: Desk,
     /// Where things are said.
     pub topics: Topics,
+    /// The pools that the node works for.
+    pub pools: Vec<Pool>,
+    /// Where answers may go besides the usual topics.
+    pub reply_prefixes: ReplyPrefixes,
     /// What `info` tells.
     pub facts: NodeFacts,
     /// Whether the `prompt` topic is open.
     pub shortcut: bool,
     /// Whether the broker keeps the newest picture of the `prompt` topic.
     pub retain_image: bool,
+    /// Keeps the connection away while the appliance cannot work.
+    pub gate: Arc<Gate>,
+    /// What tells our store from those of other nodes, also of one that has our name.
+    pub mark: String,
 }
 
 /// Why the conversation ended.
 #[derive(Debug, thiserror::Error)]
 pub enum CourierError {
-    /// The store cannot be read or written; what came in since was not acknowledged.
+    /// The store cannot be read or written, and waiting will not help; what came in since was not acknowledged.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -57,8 +77,13 @@ pub enum CourierError {
 struct Line {
     client: Option<Handle>,
     max_packet: usize,
+    /// Answers to subscriptions that have not come yet, and refusals so far.
+    awaited: usize,
+    refusals: usize,
     subscribed: bool,
     slot: Option<Slot>,
+    /// Bytes of the message that has the slot.
+    sent: usize,
     rest_until: Option<Instant>,
     /// The last message was an answer: mail goes before the next one.
     mail_is_next: bool,
@@ -77,20 +102,24 @@ impl Courier {
             rules_told: None,
             state_changed: false,
             refused: None,
+            limit: Limit::default(),
+            trouble: None,
             leaving: None,
+            swept: None,
+            has_begun: false,
+            connections: 0,
+            noted: Vec::new(),
         };
         loop {
-            match signals.recv_timeout(Duration::from_millis(500)) {
-                Ok(signal) => talk.react(signal)?,
-                Err(RecvTimeoutError::Timeout) => {}
+            let signal = match signals.recv_timeout(Duration::from_millis(500)) {
+                Ok(signal) => Some(signal),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            talk.acknowledge_ready();
-            talk.refresh_state();
-            talk.refresh_info();
-            talk.send_next()?;
-            if talk.has_left()? {
-                return Ok(());
+            };
+            match talk.turn(signal) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => talk.fall_ill(error)?,
             }
         }
     }
@@ -103,61 +132,137 @@ struct Talk {
     inbox: Inbox<Publish>,
     /// Retained topics to publish, in order.
     retained: VecDeque<Outgoing>,
-    /// Answers that are not stored, each with the ticket of the message that it answers.
-    answers: VecDeque<(Outgoing, u64)>,
-    state_sent: Option<(Instant, (Lifecycle, Vec<&'static str>))>,
+    /// Answers that are not stored.
+    answers: VecDeque<Answer>,
+    state_sent: Option<(Instant, (Lifecycle, Vec<Alert>))>,
     state_changed: bool,
     /// The rules that `info` told of last.
     rules_told: Option<Arc<Rules>>,
     /// The mail that the broker refused last, and how often.
     refused: Option<(i64, u32)>,
+    limit: Limit,
+    /// Set while the appliance keeps away from the broker.
+    trouble: Option<Trouble>,
     leaving: Option<Farewell>,
-}
-
-/// A clean stop under way.
-struct Farewell {
-    /// When what is not delivered stays in the store.
-    until: Instant,
-    /// Set once `offline` was handed over: until when its acknowledgement is waited for.
-    offline: Option<Instant>,
+    /// When what had waited for too long was ended last.
+    swept: Option<Instant>,
+    /// Whether there are models to work with.
+    has_begun: bool,
+    /// Connections so far.
+    connections: u64,
+    /// What an operator is told of for a while, and since when.
+    noted: Vec<(Alert, Instant)>,
 }
 
 impl Talk {
+    /// One signal, or a pause without one; true once everything is over.
+    fn turn(&mut self, signal: Option<Signal>) -> Result<bool, StoreError> {
+        if let Some(signal) = signal {
+            self.react(signal)?;
+        }
+        self.recover()?;
+        self.sweep()?;
+        if self.trouble.is_none() {
+            self.begin()?;
+        }
+        self.acknowledge_ready();
+        self.refresh_state();
+        self.refresh_info();
+        self.send_next()?;
+        self.has_left()
+    }
+
+    /// Ends, about once a second, what waits for too long.
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        if self.trouble.is_none() && self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
+            self.courier.desk.sweep()?;
+            self.swept = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     fn react(&mut self, signal: Signal) -> Result<(), StoreError> {
         match signal {
-            Signal::Up { client, max_packet } => self.connected(client, max_packet),
-            Signal::Down { .. } => self.forget_connection(),
+            Signal::Up { client, max_packet, session_present } => {
+                self.connected(client, max_packet, session_present)?
+            }
+            Signal::Down { too_large, .. } => {
+                self.limit.broken(self.line.slot.as_ref(), self.line.sent, too_large);
+                self.forget_connection();
+            }
             Signal::Granted(codes) => self.granted(&codes),
             Signal::Incoming(publish) => self.receive(publish)?,
             Signal::Acknowledged(reason) => self.acknowledged(reason)?,
-            Signal::Notice(Notice::Mail | Notice::Rules) => {}
-            Signal::Notice(Notice::State) => self.state_changed = true,
-            Signal::Notice(Notice::Progress { address, body }) => {
-                // Worth nothing once it is late, so it never waits behind anything.
-                if address.origin == Origin::Request && self.line.slot.is_none() {
-                    let topic = self.courier.topics.progress(&address.client, &address.id);
-                    self.publish(&Outgoing::json(topic, body, address.correlation), QoS::AtMostOnce);
-                }
-            }
+            Signal::Taken => self.keep_away(),
+            Signal::Notice(notice) => self.heed(notice),
             Signal::Stop => self.leave(),
         }
         Ok(())
     }
 
-    fn connected(&mut self, client: Handle, max_packet: usize) {
+    fn heed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Mail | Notice::Rules | Notice::Reload => {}
+            Notice::State => self.state_changed = true,
+            Notice::Defaults => self.queue_defaults(),
+            Notice::Announce => self.queue_all(),
+            Notice::StoreFails => self.stay_away(Alert::Storage),
+            // Worth nothing once they are late, so they never wait behind anything.
+            Notice::Progress { address, body } => {
+                let topic = self.courier.topics.about(&address, "progress");
+                self.whisper(&address, Outgoing::progress(topic, body, address.correlation.clone()));
+            }
+            Notice::Preview { address, k, step, bytes } => {
+                let topic = self.courier.topics.about(&address, "preview");
+                self.whisper(&address, Outgoing::preview(topic, k, step, bytes, address.correlation.clone()));
+            }
+        }
+    }
+
+    fn connected(&mut self, client: Handle, max_packet: usize, session_present: bool) -> Result<(), StoreError> {
         self.forget_connection();
-        let filters = self.courier.topics.filters(self.courier.shortcut).into_iter().map(|path| Filter {
+        self.connections += 1;
+        if self.trouble.is_some() {
+            // It was made just before the gate was closed.
+            let _ = client.try_disconnect();
+            return Ok(());
+        }
+        let filters = self.filters();
+        let packets = filters.chunks(FILTERS);
+        let awaited = packets.len();
+        for packet in packets {
+            if let Err(error) = client.try_subscribe_many(packet.iter().cloned()) {
+                tracing::error!(%error, "cannot subscribe");
+            }
+        }
+        let max_packet = self.limit.of(max_packet);
+        let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
+        self.courier.desk.activity.change(|now| now.room = Some(room));
+        self.line = Line { client: Some(client), max_packet, awaited, ..Line::default() };
+        if !session_present && self.courier.retain_image {
+            // A broker that has lost our session may have lost the picture that it kept for us.
+            self.courier.desk.store.renew_shortcut()?;
+        }
+        Ok(())
+    }
+
+    /// Everything that is subscribed to, in one packet.
+    fn filters(&self) -> Vec<Filter> {
+        let (topics, pools) = (&self.courier.topics, &self.courier.pools);
+        let plain = |path: String| Filter {
             // Without Retain As Published a retained request could not be told from a live one.
             preserve_retain: true,
             retain_forward_rule: RetainForwardRule::OnNewSubscribe,
             ..Filter::new(path, QoS::AtLeastOnce)
-        });
-        if let Err(error) = client.try_subscribe_many(filters) {
-            tracing::error!(%error, "cannot subscribe");
-        }
-        let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
-        self.courier.desk.activity.change(|now| now.room = Some(room));
-        self.line = Line { client: Some(client), max_packet, ..Line::default() };
+        };
+        // What we say on this connection is left out, so that another node of our name is heard. Without Retain As
+        // Published it can be told whether that is there now or was there before.
+        let others = Filter { nolocal: true, ..Filter::new(topics.state(), QoS::AtLeastOnce) };
+        let doors = topics.doors(self.courier.shortcut).into_iter().map(plain);
+        let orders = pools.iter().flat_map(|pool| topics.pool_orders(pool)).map(plain);
+        let shared = pools.iter().flat_map(|pool| topics.pool_requests(pool));
+        let shared = shared.map(|path| Filter { preserve_retain: true, ..Filter::new(path, QoS::AtLeastOnce) });
+        doors.chain(orders).chain(shared).chain([others]).collect()
     }
 
     fn forget_connection(&mut self) {
@@ -170,56 +275,17 @@ impl Talk {
     /// The subscriptions stand: now the retained topics, `online` last.
     fn granted(&mut self, codes: &[SubscribeReasonCode]) {
         let refused = codes.iter().filter(|code| !matches!(code, SubscribeReasonCode::Success(_))).count();
-        self.courier.desk.activity.change(|now| {
-            now.alerts.retain(|alert| *alert != "subscription_refused");
-            if refused > 0 {
-                now.alerts.push("subscription_refused");
-            }
-        });
+        self.line.refusals += refused;
+        self.line.awaited = self.line.awaited.saturating_sub(1);
         if refused > 0 {
-            tracing::error!(?codes, "the broker refuses subscriptions, no requests will come: check its access rules");
+            tracing::error!(?codes, "the broker refuses subscriptions, requests may not come: check its access rules");
         }
+        if self.line.awaited > 0 {
+            return;
+        }
+        let refused = self.line.refusals;
+        self.courier.desk.activity.change(|now| now.alert(Alert::SubscriptionRefused, refused > 0));
         self.line.subscribed = true;
-        self.queue_info();
-        self.queue_state();
-        self.queue_availability("online");
-    }
-
-    /// A clean stop: the last state and `offline`, after what can still be delivered.
-    fn leave(&mut self) {
-        self.courier.desk.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
-        self.leaving = Some(Farewell { until: Instant::now() + FAREWELL, offline: None });
-        if self.line.subscribed {
-            self.queue_state();
-        }
-    }
-
-    /// True once everything is said, or the time for it is over.
-    fn has_left(&mut self) -> Result<bool, StoreError> {
-        let Some(farewell) = &self.leaving else { return Ok(false) };
-        let Some(client) = self.line.client.clone() else { return Ok(true) };
-        let now = Instant::now();
-        if let Some(until) = farewell.offline {
-            let acknowledged = self.line.slot.is_none();
-            if acknowledged {
-                let _ = client.try_disconnect();
-                // The connection's thread writes it; nothing else is waited for.
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            // Without the acknowledgement we leave without a goodbye, so that the last will says offline for us.
-            return Ok(acknowledged || now >= until);
-        }
-        let mail = self.courier.desk.store.mail_waiting()? > 0;
-        let busy = mail || self.line.slot.is_some() || !self.retained.is_empty();
-        if busy && now < farewell.until {
-            return Ok(false);
-        }
-        let offline = Outgoing::retained(self.courier.topics.availability(), "offline".to_owned(), Content::Text);
-        self.publish(&offline, QoS::AtLeastOnce);
-        self.retained.clear();
-        self.line.subscribed = false;
-        self.line.slot = Some(Slot::Retained);
-        self.leaving = Some(Farewell { until: now, offline: Some(now + LAST_WORD) });
-        Ok(false)
+        self.queue_all();
     }
 }

@@ -1,29 +1,73 @@
-//! What the broker keeps for everybody: `info`, `state`, `availability`.
+//! What the broker keeps for everybody: `info`, `state`, `defaults`, `availability`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Talk;
+use crate::mqtt::slot::Slot;
 use crate::mqtt::wire::{Content, Outgoing};
+use crate::service::{Phase, StoreError};
 
 /// `state` goes out at most this often while nothing important changes.
 const STATE_EVERY: Duration = Duration::from_secs(10);
 
 impl Talk {
+    /// Everything, `online` last, once there are models to work with.
+    pub(super) fn queue_all(&mut self) {
+        self.queue_info();
+        self.queue_defaults();
+        self.queue_state();
+        if self.has_begun {
+            self.queue_availability("online");
+        }
+    }
+
+    /// The models are there: whoever waits for `online` may ask now.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.has_begun && self.courier.desk.activity.snapshot().phase == Phase::Working {
+            self.courier.desk.remember_defaults()?;
+            self.has_begun = true;
+            if self.line.subscribed {
+                self.queue_all();
+            }
+        }
+        Ok(())
+    }
+
     /// Tells of rules that have changed since they were told last.
     pub(super) fn refresh_info(&mut self) {
         let now = self.courier.desk.rules.now();
         if self.line.subscribed && self.rules_told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &now)) {
             self.queue_info();
+            self.queue_defaults();
         }
     }
 
-    pub(super) fn queue_info(&mut self) {
+    /// Publishes something that the broker keeps; the newest of a topic is enough, where none is on its way yet.
+    fn keep(&mut self, outgoing: Outgoing) {
+        let on_its_way = usize::from(self.line.slot == Some(Slot::Retained));
+        let waiting = self.retained.iter_mut().skip(on_its_way).find(|other| other.topic == outgoing.topic);
+        match waiting {
+            Some(other) => *other = outgoing,
+            None => self.retained.push_back(outgoing),
+        }
+    }
+
+    fn queue_info(&mut self) {
         let courier = &self.courier;
         let rules = courier.desk.rules.now();
         let info = courier.desk.reporter.info(&rules, &courier.facts);
         self.rules_told = Some(rules);
-        self.retained.push_back(Outgoing::retained(courier.topics.info(), info, Content::Json));
+        self.keep(Outgoing::retained(courier.topics.info(), info, Content::Json));
+    }
+
+    /// Tells what a bare prompt would get.
+    pub(super) fn queue_defaults(&mut self) {
+        let courier = &self.courier;
+        if self.line.subscribed && courier.shortcut {
+            let defaults = courier.desk.reporter.defaults(&courier.desk.defaults());
+            self.keep(Outgoing::retained(courier.topics.defaults(), defaults, Content::Json));
+        }
     }
 
     /// At once when something important changed, else at most every ten seconds.
@@ -32,7 +76,7 @@ impl Talk {
             return;
         }
         let now = self.courier.desk.activity.snapshot();
-        let important = (now.lifecycle, now.alerts);
+        let important = (now.lifecycle(), now.alerts);
         let due = self
             .state_sent
             .as_ref()
@@ -44,14 +88,15 @@ impl Talk {
 
     pub(super) fn queue_state(&mut self) {
         let now = self.courier.desk.activity.snapshot();
-        self.state_sent = Some((Instant::now(), (now.lifecycle, now.alerts)));
+        self.state_sent = Some((Instant::now(), (now.lifecycle(), now.alerts)));
         self.state_changed = false;
         let state = self.courier.desk.reporter.state(&self.courier.desk.activity);
-        self.retained.push_back(Outgoing::retained(self.courier.topics.state(), state, Content::Json));
+        let content = Content::Marked(self.courier.mark.clone());
+        self.keep(Outgoing::retained(self.courier.topics.state(), state, content));
     }
 
     pub(super) fn queue_availability(&mut self, word: &str) {
         let topic = self.courier.topics.availability();
-        self.retained.push_back(Outgoing::retained(topic, word.to_owned(), Content::Text));
+        self.keep(Outgoing::retained(topic, word.to_owned(), Content::Text));
     }
 }
