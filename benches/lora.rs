@@ -83,6 +83,7 @@ fn recipe(pipeline: &Pipeline, lora: &str) -> Result<Recipe, Box<dyn Error>> {
         limits: Limits { request_bytes: 1, prompt_chars: 100, pixels: 1 << 20, steps: 1, count: 1 },
         defaults: Map::new(),
         shortcut_output: Map::new(),
+        shortcut_defaults: Map::new(),
         models: pipeline.facts(),
     };
     let fields = json!({"prompt": format!("a red circle{lora}"), "steps": 1, "width": 64, "height": 64, "seed": 0});

@@ -20,8 +20,8 @@
 //! | 9 | [`cli`] | one file a verb |
 //! | 8 | [`app`] | builds everything, supervises, drains |
 //! | 7 | [`config`] | TOML to [`config::Config`], every fault reported together |
-//! | 6 | [`mqtt`] | the transport: link, topics, wire, embedded broker; the only user of `rumqttc` |
-//! | 5 | [`service`] | the running appliance: worker, store, outbox, health; knows no MQTT and no `ort` |
+//! | 6 | [`mqtt`] | transport, link, topics, door, wire, courier, requester, embedded broker; the only user of `rumqttc` |
+//! | 5 | [`service`] | the running appliance: desk, worker, store, report, activity; knows no MQTT and no `ort` |
 //! | 4 | [`pipeline`] | a recipe to pictures, by composing the floors below |
 //! | 3 | [`model`] | exported graphs at work; the only user of `ort` |
 //! | 2 | [`job`] | the vocabulary: units, request, rules, outcome and the one seam, `Generate` and `Watch` |

@@ -4,22 +4,23 @@ mod models;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use serde_json::json;
 
-pub use self::models::{load, rules, start};
+pub use self::models::{load, rules, serve, start};
 use crate::config::{Config, ConfigError};
 use crate::job::{Generate, Rules};
 use crate::model::LoadError;
-use crate::mqtt::{Courier, CourierError, Signal, link};
+use crate::mqtt::link::{self, Gate};
+use crate::mqtt::{Courier, CourierError, Signal};
 use crate::service::report::NodeFacts;
 use crate::service::worker::WorkerError;
 use crate::service::{
-    Activity, Bell, Desk, Lifecycle, LiveRules, Notice, Notify, Pulse, Reporter, Store, StoreError, Worker,
+    Activity, Bell, Desk, LiveRules, Meter, Notice, Notify, Patience, Phase, Pulse, Reporter, Store, StoreError, Worker,
 };
 
 /// Signals that may wait for the courier; beyond that the network has to wait.
@@ -55,55 +56,87 @@ pub enum AppError {
 /// Gives other rules if something changed since it was asked last, such as the adapters in the store.
 pub type Refresh = Box<dyn FnMut() -> Option<Rules> + Send>;
 
-/// A running appliance.
+/// A running appliance: connected from the start, at work once it has a generator.
 pub struct Appliance {
-    activity: Arc<Activity>,
-    bell: Arc<Bell>,
-    pulse: Arc<Pulse>,
-    signals: SyncSender<Signal>,
+    shared: Shared,
     leaving: Arc<AtomicBool>,
     link: JoinHandle<()>,
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     courier: Option<JoinHandle<Result<(), CourierError>>>,
-    rules: Arc<LiveRules>,
-    notify: Notify,
     refresh: Refresh,
 }
 
+/// What the threads share.
+struct Shared {
+    rules: Arc<LiveRules>,
+    store: Arc<Store>,
+    activity: Arc<Activity>,
+    bell: Arc<Bell>,
+    pulse: Arc<Pulse>,
+    gate: Arc<Gate>,
+    /// Set when an administrator wants the adapters' folder to be looked at.
+    reload: Arc<AtomicBool>,
+    notify: Notify,
+    signals: SyncSender<Signal>,
+}
+
 impl Appliance {
-    /// Opens the store, takes up what was left there, and starts the three threads.
-    ///
-    /// `refresh` is asked from time to time for other rules.
+    /// Opens the store, takes up what was left there, and connects. Requests are refused as `not_ready` until
+    /// [`begin`](Self::begin).
+    pub fn connect(config: &Config) -> Result<Self, AppError> {
+        let (signals, inbox) = mpsc::sync_channel(SIGNALS);
+        let shared = Shared::new(config, signals)?;
+        let courier = shared.courier(config)?;
+        courier.desk.remember_mode()?;
+        let will = link::last_will(config.topics.availability());
+        let leaving = Arc::new(AtomicBool::new(false));
+        let (broker, signals) = (config.broker.clone(), shared.signals.clone());
+        let (stopping, gate) = (Arc::clone(&leaving), Arc::clone(&shared.gate));
+        Ok(Self {
+            link: spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping, &gate))?,
+            worker: None,
+            courier: Some(spawn("courier", move || courier.run(&inbox))?),
+            shared,
+            leaving,
+            refresh: Box::new(|| None),
+        })
+    }
+
+    /// Work begins. `refresh` is asked from time to time for other rules.
+    pub fn begin(
+        &mut self,
+        config: &Config,
+        rules: Rules,
+        generator: Arc<dyn Generate>,
+        refresh: Refresh,
+    ) -> Result<(), AppError> {
+        let shared = &self.shared;
+        let model = rules.models.first().map_or_else(String::new, |model| model.name.clone());
+        shared.rules.change(rules);
+        let worker = shared.worker(config, generator);
+        self.worker = Some(spawn("worker", move || worker.run())?);
+        self.refresh = refresh;
+        shared.activity.change(|now| (now.phase, now.model) = (Phase::Working, model));
+        (shared.notify)(Notice::Rules);
+        Ok(())
+    }
+
+    /// Connects and begins at once.
     pub fn start(
         config: &Config,
         rules: Rules,
         generator: Arc<dyn Generate>,
         refresh: Refresh,
     ) -> Result<Self, AppError> {
-        let store = Arc::new(Store::open(&config.store, &boot_id())?);
-        let recovered = store.recover()?;
-        if recovered > 0 {
-            tracing::warn!(jobs = recovered, "jobs that were running when the process ended begin again");
-        }
-        let model = rules.models.first().map_or("", |model| &model.name);
-        let activity = Arc::new(Activity::new(store.count("boot")?, config.queue, model));
-        let open = store.open_jobs()?;
-        let (done, failed) = (store.counted("jobs_done")?, store.counted("jobs_failed")?);
-        activity.change(|now| {
-            (now.queue, now.jobs_done, now.jobs_failed, now.lifecycle) = (open, done, failed, Lifecycle::Ready);
-        });
-        let (signals, inbox) = mpsc::sync_channel(SIGNALS);
-        let parts = Parts {
-            config,
-            rules: Arc::new(LiveRules::new(rules)),
-            store,
-            activity,
-            bell: Arc::new(Bell::default()),
-            pulse: Arc::new(Pulse::default()),
-            notify: notify(&signals),
-            signals,
-        };
-        parts.start(generator, inbox, refresh)
+        let mut appliance = Self::connect(config)?;
+        appliance.begin(config, rules, generator, refresh)?;
+        Ok(appliance)
+    }
+
+    /// With another patience for work that stands still: nobody who tests the watchdog has a quarter of an hour.
+    pub fn patient(self, patience: Patience) -> Self {
+        self.shared.pulse.allow(patience);
+        self
     }
 
     /// Looks after the threads and the watchdog until `stop` is set or a thread ends.
@@ -113,11 +146,11 @@ impl Appliance {
         let (mut fed, mut looked) = (Instant::now(), Instant::now());
         while !stop.load(Ordering::Relaxed) && !self.has_ended() {
             thread::sleep(TICK);
-            if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.pulse.is_alive() {
+            if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.shared.pulse.is_alive() {
                 tell_systemd(&[NotifyState::Watchdog]);
                 fed = Instant::now();
             }
-            if looked.elapsed() >= LOOK {
+            if looked.elapsed() >= LOOK || self.shared.reload.swap(false, Ordering::Relaxed) {
                 self.refresh();
                 looked = Instant::now();
             }
@@ -128,8 +161,8 @@ impl Appliance {
 
     fn refresh(&mut self) {
         if let Some(rules) = (self.refresh)() {
-            self.rules.change(rules);
-            (self.notify)(Notice::Rules);
+            self.shared.rules.change(rules);
+            (self.shared.notify)(Notice::Rules);
         }
     }
 
@@ -140,17 +173,16 @@ impl Appliance {
     }
 
     /// The running job goes back to the store; what lies in the outbox is delivered as far as a few seconds allow.
-    fn drain(&mut self) -> Result<(), AppError> {
+    pub(super) fn drain(&mut self) -> Result<(), AppError> {
         let deaf = self.link.is_finished();
-        self.activity.change(|now| now.lifecycle = Lifecycle::Stopping);
-        self.bell.stop();
+        self.shared.activity.change(|now| now.phase = Phase::Stopping);
+        self.shared.bell.stop();
         let worker = self.worker.take().map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
         self.leaving.store(true, Ordering::Relaxed);
-        let _ = self.signals.send(Signal::Stop);
+        let _ = self.shared.signals.send(Signal::Stop);
         let courier = self.courier.take().map(|thread| thread.join().map_err(|_| AppError::Thread("courier")));
-        if let Some(ended) = worker {
-            ended??;
-        }
+        worker.transpose()?.transpose()?;
+        self.shared.store.close();
         if let Some(ended) = courier {
             ended??;
         }
@@ -158,68 +190,56 @@ impl Appliance {
     }
 }
 
-/// What the three threads share.
-struct Parts<'a> {
-    config: &'a Config,
-    rules: Arc<LiveRules>,
-    store: Arc<Store>,
-    activity: Arc<Activity>,
-    bell: Arc<Bell>,
-    pulse: Arc<Pulse>,
-    notify: Notify,
-    signals: SyncSender<Signal>,
-}
-
-impl Parts<'_> {
-    fn start(
-        self,
-        generator: Arc<dyn Generate>,
-        inbox: Receiver<Signal>,
-        refresh: Refresh,
-    ) -> Result<Appliance, AppError> {
-        let worker = self.worker(generator);
-        let courier = self.courier();
-        let will = link::last_will(self.config.topics.availability());
-        let leaving = Arc::new(AtomicBool::new(false));
-        let (broker, signals, stopping) = (self.config.broker.clone(), self.signals.clone(), Arc::clone(&leaving));
-        Ok(Appliance {
-            link: spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping))?,
-            worker: Some(spawn("worker", move || worker.run())?),
-            courier: Some(spawn("courier", move || courier.run(&inbox))?),
-            activity: self.activity,
-            bell: self.bell,
-            pulse: self.pulse,
-            signals: self.signals,
-            leaving,
-            rules: self.rules,
-            notify: self.notify,
-            refresh,
+impl Shared {
+    fn new(config: &Config, signals: SyncSender<Signal>) -> Result<Self, AppError> {
+        let store = Arc::new(Store::open(&config.store, &boot_id(), config.store_bytes)?);
+        let recovered = store.recover()?;
+        if recovered > 0 {
+            tracing::warn!(jobs = recovered, "jobs that were running when the process ended begin again");
+        }
+        let activity = Arc::new(Activity::new(store.count("boot")?, config.queue, ""));
+        let open = store.open_jobs()?;
+        let (done, failed) = (store.counted("jobs_done")?, store.counted("jobs_failed")?);
+        activity.change(|now| {
+            (now.queue, now.jobs_done, now.jobs_failed, now.phase) = (open, done, failed, Phase::Loading);
+        });
+        let reload = Arc::new(AtomicBool::new(false));
+        Ok(Self {
+            rules: Arc::new(LiveRules::new(models::without_models(config))),
+            store,
+            activity,
+            bell: Arc::new(Bell::default()),
+            pulse: Arc::new(Pulse::default()),
+            gate: Arc::new(Gate::default()),
+            notify: notify(&signals, &reload),
+            reload,
+            signals,
         })
     }
 
-    fn worker(&self, generator: Arc<dyn Generate>) -> Worker {
+    fn worker(&self, config: &Config, generator: Arc<dyn Generate>) -> Worker {
         Worker {
             store: Arc::clone(&self.store),
             generator,
             rules: Arc::clone(&self.rules),
-            reporter: Reporter::new(&self.config.node),
+            reporter: Reporter::new(&config.node),
             activity: Arc::clone(&self.activity),
             pulse: Arc::clone(&self.pulse),
             bell: Arc::clone(&self.bell),
             notify: Arc::clone(&self.notify),
-            keep: self.config.keep,
-            job_time: self.config.job_time,
+            keep: config.keep,
+            job_time: config.job_time,
         }
     }
 
-    fn courier(&self) -> Courier {
-        let config = self.config;
+    fn courier(&self, config: &Config) -> Result<Courier, StoreError> {
         let told = |key: &str| config.image.get(key).cloned().unwrap_or_default();
-        Courier {
+        Ok(Courier {
             desk: Desk {
                 rules: Arc::clone(&self.rules),
                 queue: config.queue,
                 per_client: config.per_client,
+                meter: config.rate.map(Meter::new),
                 log_prompts: config.log.prompts,
                 store: Arc::clone(&self.store),
                 reporter: Reporter::new(&config.node),
@@ -228,7 +248,10 @@ impl Parts<'_> {
                 notify: Arc::clone(&self.notify),
             },
             topics: config.topics.clone(),
+            pools: config.pools.clone(),
+            reply_prefixes: config.reply_prefixes.clone(),
             facts: NodeFacts {
+                pools: config.pools.iter().map(|pool| pool.as_str().to_owned()).collect(),
                 accelerator: config.engine.accelerator.name().to_owned(),
                 queue: config.queue,
                 per_client: config.per_client,
@@ -239,7 +262,9 @@ impl Parts<'_> {
             },
             shortcut: config.shortcut,
             retain_image: config.retain_image,
-        }
+            gate: Arc::clone(&self.gate),
+            mark: self.store.mark()?,
+        })
     }
 }
 
@@ -252,9 +277,12 @@ fn spawn<T: Send + 'static>(
 
 /// Notices of the service become signals for the courier, which gives notices itself and so must never wait for room.
 /// One that finds none is lost without harm: the courier looks at the outbox and the state with every signal.
-fn notify(signals: &SyncSender<Signal>) -> Notify {
-    let signals = signals.clone();
-    Arc::new(move |notice| drop(signals.try_send(Signal::Notice(notice))))
+fn notify(signals: &SyncSender<Signal>, reload: &Arc<AtomicBool>) -> Notify {
+    let (signals, reload) = (signals.clone(), Arc::clone(reload));
+    Arc::new(move |notice| match notice {
+        Notice::Reload => reload.store(true, Ordering::Relaxed),
+        notice => drop(signals.try_send(Signal::Notice(notice))),
+    })
 }
 
 /// Names this boot of the machine; without it no death of the process is held against a job.

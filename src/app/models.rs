@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
+
+use serde_json::Map;
 
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
@@ -77,6 +80,30 @@ pub fn start(config: &Config, pipeline: Pipeline, file: &Path) -> Result<Applian
     Appliance::start(config, rules, pipeline, refresh)
 }
 
+/// Connects, loads the models, and serves until `stop` is set. Until the models are there, `state` says `loading`.
+pub fn serve(config: &Config, file: &Path, stop: &AtomicBool) -> Result<(), AppError> {
+    let mut appliance = Appliance::connect(config)?;
+    if let Err(error) = equip(&mut appliance, config, file) {
+        appliance.drain()?;
+        return Err(error);
+    }
+    tracing::info!(node = config.node, broker = config.broker.host, "ready");
+    appliance.supervise(stop)
+}
+
+/// Loads the models and begins to work with them.
+fn equip(appliance: &mut Appliance, config: &Config, file: &Path) -> Result<(), AppError> {
+    let pipeline = Arc::new(load(config, file)?);
+    let rules = rules(config, pipeline.facts(), file)?;
+    let refresh = refresh(Arc::clone(&pipeline), config.clone(), file.to_owned());
+    appliance.begin(config, rules, pipeline, refresh)
+}
+
+/// The rules while no model is loaded.
+pub(super) fn without_models(config: &Config) -> Rules {
+    unchecked(config, Vec::new())
+}
+
 /// What requests are held against. The operator's defaults pass the same door as requests.
 pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Rules, ConfigError> {
     let rules = unchecked(config, models);
@@ -84,6 +111,8 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
         client: Client::shortcut(),
         origin: Origin::Request,
         payload: b"probe",
+        attachment: None,
+        find: &|_| None,
         time: SystemTime::UNIX_EPOCH,
         correlation: None,
         expiry: None,
@@ -102,7 +131,7 @@ pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Ru
 
 fn unchecked(config: &Config, models: Vec<ModelFacts>) -> Rules {
     let (defaults, shortcut_output) = (config.defaults.clone(), config.image.clone());
-    Rules { limits: config.limits.clone(), defaults, shortcut_output, models }
+    Rules { limits: config.limits.clone(), defaults, shortcut_output, shortcut_defaults: Map::new(), models }
 }
 
 #[cfg(test)]

@@ -93,16 +93,13 @@ fn config(listen: SocketAddr, store: &Path, args: &Args) -> Result<Config, CliEr
 
 /// One request, as any device would send it.
 fn ask(config: &Config, prompt: &str, stop: &AtomicBool) -> Result<(), CliError> {
-    let requester = Requester {
-        broker: Broker {
-            host: config.broker.host.clone(),
-            port: config.broker.port,
-            client_id: "diffused-demo-requester".to_owned(),
-            ..Broker::for_requester()
-        },
-        topics: config.topics.clone(),
-        client: Client::try_from("visitor")?,
+    let broker = Broker {
+        host: config.broker.host.clone(),
+        port: config.broker.port,
+        client_id: "diffused-demo-requester".to_owned(),
+        ..Broker::for_requester()
     };
+    let requester = Requester::new(broker, config.topics.clone(), Client::try_from("visitor")?);
     let id = fresh_id();
     let request = json!({"id": id.as_str(), "prompt": prompt});
     let bar = progress::Remote::new();

@@ -66,6 +66,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let pipeline = pipeline(args)?;
     let rules = rules(&pipeline);
     let Parsed { recipe, warnings } = Recipe::from_fields(fields, fresh_seed(), &rules)?;
+    output.check(recipe.size)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut trace = if args.trace.is_some() { Trace::on() } else { Trace::off() };
     let begun = Instant::now();
@@ -104,6 +105,7 @@ fn rules(pipeline: &Pipeline) -> Rules {
         limits: Limits { request_bytes: usize::MAX, prompt_chars: 4000, pixels: 1 << 26, steps: 150, count: 16 },
         defaults: Map::new(),
         shortcut_output: Map::new(),
+        shortcut_defaults: Map::new(),
         models: pipeline.facts(),
     }
 }

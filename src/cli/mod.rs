@@ -9,6 +9,7 @@ pub mod run;
 pub mod send;
 
 mod bundled;
+mod connection;
 mod error;
 mod log;
 mod progress;

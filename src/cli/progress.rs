@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::job::{Progress, Stage, Stop, Watch};
+use crate::mqtt::requester::Update;
 
 /// Shows how far the pictures are.
 pub(super) struct Bar {
@@ -49,16 +50,27 @@ impl Remote {
         Self(bar())
     }
 
-    pub(super) fn show(&self, update: &Value) {
-        let number = |key: &str| update.get(key).and_then(Value::as_u64).unwrap_or(0);
-        if let Some(stage) = update.get("stage").and_then(Value::as_str) {
-            self.0.set_length(number("steps"));
-            self.0.set_position(number("step"));
-            self.0.set_message(stage.to_owned());
-        } else if let Some(state) = update.get("state").and_then(Value::as_str) {
-            self.0.set_message(state.to_owned());
+    pub(super) fn show(&self, update: &Update) {
+        match update {
+            Update::Status(status) => self.0.set_message(text(status, "state")),
+            Update::Progress(progress) => {
+                let number = |key: &str| progress.get(key).and_then(Value::as_u64).unwrap_or(0);
+                self.0.set_length(number("steps"));
+                self.0.set_position(number("step"));
+                self.0.set_message(text(progress, "stage"));
+            }
+            Update::Parts { k, have, of } => {
+                self.0.set_length(u64::from(*of));
+                self.0.set_position(u64::from(*have));
+                self.0.set_message(format!("parts of picture {k}"));
+            }
+            Update::Preview { .. } => {}
         }
     }
+}
+
+fn text(json: &Value, key: &str) -> String {
+    json.get(key).and_then(Value::as_str).unwrap_or("").to_owned()
 }
 
 impl Drop for Remote {

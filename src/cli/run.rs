@@ -21,10 +21,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let config = Config::load(&args.config)?;
     log::start(&config.log);
     let stop = stop_on_signals()?;
-    let pipeline = app::load(&config, &args.config)?;
-    let appliance = app::start(&config, pipeline, &args.config)?;
-    tracing::info!(node = config.node, broker = config.broker.host, "ready");
-    appliance.supervise(&stop)?;
+    app::serve(&config, &args.config, &stop)?;
     tracing::info!("stopped");
     Ok(())
 }

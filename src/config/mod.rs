@@ -1,5 +1,6 @@
 //! The configuration file: TOML becomes a [`Config`], or every fault is reported together, each with its path.
 
+mod broker;
 mod reader;
 mod sections;
 
@@ -9,11 +10,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use self::broker::Address;
 use self::reader::Reader;
-pub use self::sections::address;
+
 use crate::job::Limits;
 use crate::model::Accelerator;
-use crate::mqtt::{Broker, Topics};
+use crate::mqtt::{Broker, Pool, ReplyPrefixes, Topics};
+use crate::service::Rate;
 
 /// What a packet needs beside its payload, generously.
 const PACKET_HEAD: usize = 1024;
@@ -43,6 +46,12 @@ pub struct Config {
     pub queue: u64,
     /// Open jobs that one client may have.
     pub per_client: u64,
+    /// How often one client may ask; without an end if absent.
+    pub rate: Option<Rate>,
+    /// The pools that the node works for.
+    pub pools: Vec<Pool>,
+    /// Where answers may go besides the usual topics.
+    pub reply_prefixes: ReplyPrefixes,
     /// How long a job may run.
     pub job_time: Duration,
     /// Values of fields that a request leaves out.
@@ -51,6 +60,8 @@ pub struct Config {
     pub store: PathBuf,
     /// How long finished jobs are remembered.
     pub keep: Duration,
+    /// Bytes that the store may have.
+    pub store_bytes: Option<u64>,
     /// The log.
     pub log: Log,
 }
@@ -142,13 +153,14 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut reader = Reader::new(text, folder);
         let (node, topics, shortcut) = sections::node(&mut reader);
-        let broker = sections::broker(&mut reader, &node);
+        let (broker, reply_prefixes) = broker::broker(&mut reader, &node);
         let (image, retain_image) = sections::image(&mut reader);
         let models = sections::models(&mut reader);
         let engine = sections::engine(&mut reader);
-        let (limits, queue, per_client, job_time) = sections::limits(&mut reader);
+        let (limits, sections::Crowd { queue, per_client, rate, job_time }) = sections::limits(&mut reader);
+        let pools = sections::pools(&mut reader);
         let defaults = sections::defaults(&mut reader);
-        let (store, keep) = sections::store(&mut reader);
+        let (store, keep, store_bytes) = sections::store(&mut reader);
         let log = sections::log(&mut reader);
         let mut faults = reader.finish();
         if limits.request_bytes + PACKET_HEAD > broker.max_packet as usize {
@@ -170,10 +182,14 @@ impl Config {
                 limits,
                 queue,
                 per_client,
+                rate,
+                pools,
+                reply_prefixes,
                 job_time,
                 defaults,
                 store,
                 keep,
+                store_bytes,
                 log,
             }),
             _ => Err(ConfigError { file: file.to_owned(), faults }),

@@ -25,7 +25,7 @@ pub(super) struct Section<'a> {
 }
 
 /// Tables of the contract that this version does not know yet.
-const LATER: [&str; 4] = ["pool", "home_assistant", "http", "thermal"];
+const LATER: [&str; 3] = ["home_assistant", "http", "thermal"];
 
 impl Reader {
     pub(super) fn new(text: &str, folder: &Path) -> Self {
@@ -69,11 +69,31 @@ impl Section<'_> {
         self.faults.push(Fault { path, message });
     }
 
+    /// A table within this one; `name` is its whole path.
+    pub(super) fn inner(&mut self, key: &str, name: &'static str) -> Section<'_> {
+        let table = match self.table.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => self.mismatch(key, "a table", &other).unwrap_or_default(),
+        };
+        Section { name, table, folder: self.folder, faults: self.faults }
+    }
+
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         match self.table.remove(key)? {
             Value::String(text) => Some(text),
             other => self.mismatch(key, "a text", &other),
         }
+    }
+
+    /// A list of texts; empty if absent.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(value) = self.table.remove(key) else { return Vec::new() };
+        let texts = value.as_array().and_then(|list| list.iter().map(|one| one.as_str().map(str::to_owned)).collect());
+        texts.unwrap_or_else(|| {
+            self.fault(key, "must be a list of texts".to_owned());
+            Vec::new()
+        })
     }
 
     pub(super) fn choice(&mut self, key: &str, choices: &[&str]) -> String {
@@ -138,9 +158,17 @@ impl Section<'_> {
         self.text(key).map(|text| self.folder.join(text))
     }
 
+    /// A file that may also be a credential of systemd, such as `credential:password`.
+    pub(super) fn file(&mut self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        let Some(name) = text.strip_prefix("credential:") else { return Some(self.folder.join(text)) };
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        credential(name, folder.as_deref()).map_err(|message| self.fault(key, message)).ok()
+    }
+
     /// The content of a file, without the line's end. It never stands in a message.
     pub(super) fn secret(&mut self, key: &str) -> Option<String> {
-        let file = self.path(key)?;
+        let file = self.file(key)?;
         match std::fs::read_to_string(&file) {
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
@@ -173,6 +201,19 @@ impl Section<'_> {
     }
 }
 
+/// Where systemd put a credential of this name.
+fn credential(name: &str, folder: Option<&Path>) -> Result<PathBuf, String> {
+    let plain =
+        !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    match folder {
+        _ if name.is_empty() || !plain => {
+            Err(format!("a credential's name must be of A-Z a-z 0-9 . _ -, got {name:?}"))
+        }
+        Some(folder) => Ok(folder.join(name)),
+        None => Err(format!("there are no credentials here: the unit needs LoadCredential={name}:FILE")),
+    }
+}
+
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a text",
@@ -182,5 +223,20 @@ fn kind(value: &Value) -> &'static str {
         Value::Datetime(_) => "a time",
         Value::Array(_) => "a list",
         Value::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_lies_where_systemd_put_it_and_nowhere_else() {
+        let folder = Path::new("/run/credentials/diffused.service");
+        assert_eq!(credential("password", Some(folder)), Ok(folder.join("password")));
+        assert!(credential("password", None).unwrap_err().contains("LoadCredential=password:FILE"));
+        for name in ["", "../password", "a/b", ".hidden"] {
+            assert!(credential(name, Some(folder)).is_err(), "{name}");
+        }
     }
 }

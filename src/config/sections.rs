@@ -1,6 +1,5 @@
 //! One function a table of the file.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use super::reader::{Reader, Section};
 use super::{Engine, Log, Models};
 use crate::job::{Limits, Output};
 use crate::model::Accelerator;
-use crate::mqtt::{Broker, Topics};
+use crate::mqtt::{Pool, Topics};
+use crate::service::Rate;
 
 pub(super) fn node(reader: &mut Reader) -> (String, Option<Topics>, bool) {
     let mut section = reader.section("node");
@@ -28,70 +28,6 @@ fn host_name() -> String {
     let short = name.split('.').next().unwrap_or_default();
     let plain: String = short.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
     if plain.is_empty() || plain == "pool" { "diffused".to_owned() } else { plain }
-}
-
-pub(super) fn broker(reader: &mut Reader, node: &str) -> Broker {
-    let mut section = reader.section("mqtt");
-    let url = section.text("url").unwrap_or_else(|| "mqtt://127.0.0.1:1883".to_owned());
-    let allowed = section.flag("allow_plaintext", false);
-    let (host, port) = match address(&url, allowed, "add allow_plaintext = true to [mqtt]") {
-        Ok(address) => address,
-        Err(message) => {
-            section.fault("url", message);
-            Default::default()
-        }
-    };
-    let password = section.secret("password_file");
-    let credentials = match (section.text("username"), password) {
-        (Some(name), password) => Some((name, password.unwrap_or_default())),
-        (None, Some(_)) => {
-            section.fault("password_file", "needs a username beside it".to_owned());
-            None
-        }
-        (None, None) => None,
-    };
-    let broker = Broker {
-        host,
-        port,
-        client_id: section.text("client_id").unwrap_or_else(|| format!("diffused-{node}")),
-        credentials,
-        keep_alive: section.duration("keep_alive", Duration::from_secs(30), Duration::from_secs(5)),
-        session_expiry: section.duration("session_expiry", Duration::from_secs(24 * 3600), Duration::ZERO),
-        max_packet: section.number("max_packet", 1_048_576, 1024..=268_435_455),
-    };
-    section.finish(&["tls", "reply_prefixes"]);
-    broker
-}
-
-/// Host and port of an `mqtt://` URL; plain text beyond this machine needs to be allowed, `how` says in which way.
-pub fn address(url: &str, allow_plaintext: bool, how: &str) -> Result<(String, u16), String> {
-    const EXAMPLE: &str = "must be a URL such as mqtt://127.0.0.1:1883";
-    if url.contains('@') {
-        // Not repeated: what stands before the @ may be a password.
-        return Err(format!("{EXAMPLE}, without a user name or password"));
-    }
-    let rest = match url.split_once("://") {
-        Some(("mqtt" | "tcp", rest)) => rest.trim_end_matches('/'),
-        Some(("mqtts" | "ws" | "wss", _)) => {
-            return Err(format!("only mqtt:// is supported by this version, got {url:?}"));
-        }
-        _ => return Err(format!("{EXAMPLE}, got {url:?}")),
-    };
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            (host, port.parse().map_err(|_| format!("the port must be a number up to 65535, got {port:?}"))?)
-        }
-        _ => (rest, 1883),
-    };
-    if host.is_empty() || host.contains(['/', '?']) {
-        return Err(format!("{EXAMPLE}, got {url:?}"));
-    }
-    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    let local = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    if !local && !allow_plaintext {
-        return Err(format!("{host} is not this machine and mqtt:// is not encrypted; to allow that {how}"));
-    }
-    Ok((host.to_owned(), port))
 }
 
 pub(super) fn image(reader: &mut Reader) -> (Map<String, Value>, bool) {
@@ -140,7 +76,15 @@ pub(super) fn engine(reader: &mut Reader) -> Engine {
     engine
 }
 
-pub(super) fn limits(reader: &mut Reader) -> (Limits, u64, u64, Duration) {
+/// How many may come at once.
+pub(super) struct Crowd {
+    pub(super) queue: u64,
+    pub(super) per_client: u64,
+    pub(super) rate: Option<Rate>,
+    pub(super) job_time: Duration,
+}
+
+pub(super) fn limits(reader: &mut Reader) -> (Limits, Crowd) {
     let mut section = reader.section("limits");
     let limits = Limits {
         request_bytes: section.number("request_bytes", 1_000_000, 256..=100_000_000),
@@ -149,11 +93,36 @@ pub(super) fn limits(reader: &mut Reader) -> (Limits, u64, u64, Duration) {
         steps: section.number("steps", 150, 1..=150),
         count: section.number("count", 4, 1..=16),
     };
-    let queue = section.number("queue", 16, 1..=100_000);
-    let per_client = section.number("per_client", 4, 1..=100_000);
-    let job_time = section.duration("job_time", Duration::from_secs(3600), Duration::from_secs(1));
-    section.finish(&["rate"]);
-    (limits, queue, per_client, job_time)
+    let rate = section.text("rate").and_then(|text| {
+        let rate = Rate::parse(&text);
+        if rate.is_none() {
+            section.fault("rate", format!("must be a number of requests a time such as 60/min, got {text:?}"));
+        }
+        rate
+    });
+    let crowd = Crowd {
+        queue: section.number("queue", 16, 1..=100_000),
+        per_client: section.number("per_client", 4, 1..=100_000),
+        rate,
+        job_time: section.duration("job_time", Duration::from_secs(3600), Duration::from_secs(1)),
+    };
+    section.finish(&[]);
+    (limits, crowd)
+}
+
+pub(super) fn pools(reader: &mut Reader) -> Vec<Pool> {
+    let mut section = reader.section("pool");
+    let names = section.texts("names");
+    let pools = names.iter().filter_map(|name| match Pool::try_from(name.as_str()) {
+        Ok(pool) => Some(pool),
+        Err(error) => {
+            section.fault("names", error.to_string());
+            None
+        }
+    });
+    let pools = pools.collect();
+    section.finish(&[]);
+    pools
 }
 
 pub(super) fn defaults(reader: &mut Reader) -> Map<String, Value> {
@@ -171,12 +140,13 @@ pub(super) fn defaults(reader: &mut Reader) -> Map<String, Value> {
     defaults
 }
 
-pub(super) fn store(reader: &mut Reader) -> (PathBuf, Duration) {
+pub(super) fn store(reader: &mut Reader) -> (PathBuf, Duration, Option<u64>) {
     let mut section = reader.section("store");
     let dir = section.path("dir").unwrap_or_else(|| PathBuf::from("/var/lib/diffused/store"));
     let keep = section.duration("keep", Duration::from_secs(24 * 3600), Duration::from_secs(60));
-    section.finish(&["max_bytes"]);
-    (dir, keep)
+    let max_bytes = section.bytes("max_bytes").or(Some(1 << 30));
+    section.finish(&[]);
+    (dir, keep, max_bytes)
 }
 
 pub(super) fn log(reader: &mut Reader) -> Log {

@@ -2,6 +2,7 @@
 
 mod canvas;
 mod control;
+mod handing;
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use self::canvas::Canvas;
 use self::control::Control;
+use self::handing::Handing;
 use super::CliError;
 use crate::picture::Format;
 
@@ -49,12 +51,8 @@ pub(super) struct Wishes {
     canvas: Canvas,
     #[command(flatten)]
     control: Control,
-    /// File format [default: what the file's name says, else png]
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
-    /// Write into the file how it was made
-    #[arg(long)]
-    metadata: bool,
+    #[command(flatten)]
+    handing: Handing,
 }
 
 /// Fields of a request that were given.
@@ -84,7 +82,6 @@ impl Wishes {
     /// As the request's `output`: the format that was asked for, else the one that the file's name stands for.
     pub(super) fn output(&self, file: &Path) -> Map<String, Value> {
         let by_name = || file.extension().and_then(|end| end.to_str()).and_then(Format::of_extension);
-        let format = self.format.as_deref().or_else(|| by_name().map(Format::name)).unwrap_or("png");
-        Map::from_iter([("format".to_owned(), json!(format)), ("metadata".to_owned(), json!(self.metadata))])
+        self.handing.fields(by_name().unwrap_or(Format::Png))
     }
 }
