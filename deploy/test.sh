@@ -10,5 +10,6 @@ need_compiler
 need_pip
 need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
+need openssl openssl
 "$root/deploy/onnxruntime.sh"
 cargo test --locked --manifest-path "$root/Cargo.toml" "$@"

@@ -1,0 +1,11 @@
+//! What is refused, what is kept secret, and who may do what.
+
+mod access;
+mod line;
+mod link;
+mod matrix;
+mod people;
+mod pki;
+mod secrets;
+mod tls;
+mod trap;
