@@ -1,0 +1,104 @@
+//! A pool of four nodes on brokers of different make: nothing is lost, and how long it takes.
+//!
+//! The short form runs with the suite on mosquitto; `tests/fleet.sh` runs the ignored tests, with the patience of real
+//! requesters and also on a broker of another make, and prints the figures of `docs/fleet.md`.
+
+mod course;
+mod ear;
+mod figures;
+mod other;
+mod spans;
+
+use std::time::Duration;
+
+use diffused::mqtt::requester::Patience;
+
+use self::course::Course;
+use self::figures::Figures;
+use self::other::Mqttv5;
+use crate::support::broker::Mosquitto;
+
+/// Milliseconds that a node may idle while work waits, p99.
+const MOST_IDLE: f64 = 2000.0;
+
+fn short(port: u16, storm: bool) -> Course {
+    let patience =
+        Patience { accepted: Duration::from_secs(2), offline: Duration::from_secs(2), ..Patience::default() };
+    Course {
+        port,
+        requests: 40,
+        every: Duration::from_millis(80),
+        pass: Duration::from_millis(150),
+        own: Duration::from_millis(1500),
+        patience,
+        timeout: Duration::from_secs(300),
+        storm,
+    }
+}
+
+/// With the patience of real requesters.
+fn full(port: u16, storm: bool) -> Course {
+    Course {
+        patience: Patience::default(),
+        every: Duration::from_millis(250),
+        pass: Duration::from_millis(500),
+        ..short(port, storm)
+    }
+}
+
+fn holds(course: Course) -> Figures {
+    let figures = course::run(course);
+    println!("{figures}");
+    assert!(figures.faults.is_empty(), "{:?}", figures.faults);
+    assert_eq!(figures.waits.len(), course.requests);
+    assert!(figures.most_hops <= 16, "{figures}");
+    figures
+}
+
+#[test]
+fn a_pool_on_mosquitto_with_a_busy_a_paused_and_a_full_node_wastes_little_time() {
+    let broker = Mosquitto::start();
+    let figures = holds(short(broker.port, false));
+    assert_eq!((figures.extra, figures.repeated), (0, 0), "{figures}");
+    assert!(figures.handbacks > 0, "{figures}");
+    assert!(Figures::at(&figures.idle_waits, 0.99) < MOST_IDLE, "{figures}");
+}
+
+#[test]
+fn a_pool_on_mosquitto_loses_nothing_when_a_node_dies_and_one_leaves() {
+    let broker = Mosquitto::start();
+    let figures = holds(short(broker.port, true));
+    assert!(figures.repeated > 0, "nobody had to be asked twice: {figures}");
+}
+
+#[test]
+#[ignore = "minutes; tests/fleet.sh runs it"]
+fn full_on_mosquitto() {
+    for storm in [false, true] {
+        let broker = Mosquitto::start();
+        println!("mosquitto, storm {storm}");
+        holds(full(broker.port, storm));
+    }
+}
+
+#[test]
+#[ignore = "needs the broker mqttv5; tests/fleet.sh installs it and runs this"]
+fn full_on_mqttv5() {
+    for storm in [false, true] {
+        let broker = Mqttv5::start();
+        println!("mqttv5, storm {storm}");
+        holds(full(broker.port, storm));
+    }
+}
+
+/// The control: whoever asks only once loses what a dead node had accepted, and the course must see that.
+#[test]
+#[ignore = "tests/fleet.sh runs it"]
+fn full_control_without_the_rule_requests_are_lost() {
+    let broker = Mosquitto::start();
+    let never = Duration::from_secs(3600);
+    let patience = Patience { accepted: never, offline: never, ..Patience::default() };
+    let figures = course::run(Course { patience, timeout: Duration::from_secs(12), ..short(broker.port, true) });
+    println!("mosquitto, storm, requesters that ask once\n{figures}");
+    assert!(!figures.faults.is_empty(), "nothing was lost: {figures}");
+}
