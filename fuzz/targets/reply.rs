@@ -1,0 +1,8 @@
+//! See `properties/reply.rs`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::reply::check(data));
