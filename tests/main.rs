@@ -2,34 +2,68 @@
 //!
 //! | module | what belongs there |
 //! |---|---|
-//! | `architecture` | the floors of `src/` and the sizes of its files |
+//! | `architecture` | the floors of `src/` and the sizes of files |
+//! | `documents` | links from page to page |
 //! | `service` | the service in this process, with a fake generator, against a real mosquitto |
 //! | `contract` | bad input, limits and the shapes of what goes out |
+//! | `commands` | what clients and administrators order |
+//! | `delivery` | ways for pictures to come in and to go out |
+//! | `pools` | several nodes behind one shared subscription |
+//! | `fleet` | pools of four nodes, some busy, paused, full, killed or stopped, on brokers of different make |
 //! | `durability` | brokers and services that are stopped, killed and started again |
+//! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
+//! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
+//! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
+//! | `formats` | output formats, read back by Pillow and by the C reader of `docs/panels.md` |
 //! | `import` | checkpoints that become model folders again |
+//! | `previews` | pictures so far, pictures beside and before a request, over MQTT |
+//! | `properties` | the properties of `fuzz/` with its corpus and changes of it: a short run of the fuzzers |
 //! | `picture` | the bundled model, end to end: what is in the picture |
 //! | `modes` | image-to-image, inpainting, classifier guidance, variations: what must hold whatever the reference does |
 //! | `golden` | agreement with the reference implementation |
 //! | `adapters` | the same for adapters, the prompt language and clip skip |
+//! | `security` | transports, certificates, secrets, and the access rules for brokers |
+//! | `requester` | our requester against nodes that do what a test tells them |
+//! | `schema` | the JSON Schemas and the AsyncAPI document: current, and one with the parser and with what goes out |
+//! | `clients` | clients that we did not write, each a whole round trip |
+//! | `contract_schema` | writes the contract down for machines |
 //! | `support` | mosquitto, an independent listener, the fake generator |
 
 // A test binary has no outside: `pub` here only says that a module offers something to the others.
 #![allow(unreachable_pub)]
 // A helper of a test fails its test by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// What a long test found is printed.
+#![allow(clippy::print_stdout)]
 
+mod contract_schema;
 mod support;
 
 mod adapters;
 mod architecture;
 mod binary;
+mod chaos;
+mod clients;
+mod commands;
 mod contract;
+mod delivery;
+mod documents;
 mod durability;
+mod faults;
+mod fleet;
+mod formats;
 mod generate;
 mod golden;
 mod import;
+mod links;
 mod modes;
 mod picture;
+mod pools;
+mod previews;
+mod properties;
+mod requester;
+mod schema;
+mod security;
 mod service;

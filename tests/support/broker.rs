@@ -92,7 +92,8 @@ impl Drop for Mosquitto {
     }
 }
 
-fn spawn(config: &std::path::Path) -> Child {
+/// Starts mosquitto with this file, whether it likes it or not.
+pub fn spawn(config: &std::path::Path) -> Child {
     // Debian installs servers where not every path leads.
     let places = ["mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
     let program = places

@@ -1,4 +1,4 @@
-//! A generator that paints one flat colour, as slowly as a test wants, and counts how often it was asked.
+//! A generator that paints one flat colour, or noise, as slowly as a test wants, and counts how often it was asked.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -7,11 +7,13 @@ use std::time::Duration;
 use diffused::job::{Code, Failure, Generate, Made, Progress, Recipe, Stage, Watch};
 use diffused::picture::Picture;
 
-/// Paints (seed mod 256, 100, 200); fails for the prompt `fail`.
+/// Paints (seed mod 256, 100, 200); fails for the prompt `fail`, and for `fail as` and a code with that.
 #[derive(Default)]
 pub struct Painter {
     /// While set, jobs do not go beyond their first step.
     pub hold: AtomicBool,
+    /// Paints what cannot be compressed.
+    pub noise: bool,
     /// Jobs begun.
     pub begun: AtomicUsize,
     /// Jobs finished.
@@ -49,18 +51,46 @@ impl Generate for Painter {
                 return Err(Failure::stopped(stop));
             }
             watch.heartbeat();
+            if watch.wants_preview(0, step + 1) {
+                watch.preview(0, step + 1, self.paint(recipe, 0).picture);
+            }
         }
         if recipe.prompt.text() == "fail" {
             return Err(Failure::new(Code::Inference, "the painter was told to fail"));
         }
+        if let Some(code) = recipe.prompt.text().strip_prefix("fail as ") {
+            let code = Code::ALL.iter().find(|known| known.name() == code).copied();
+            return Err(Failure::new(code.unwrap_or(Code::Internal), "the painter was told how to fail"));
+        }
         self.finished.fetch_add(1, Ordering::SeqCst);
-        Ok((0..recipe.count.get()).map(|k| paint(recipe, k)).collect())
+        Ok((0..recipe.count.get()).map(|k| self.paint(recipe, k)).collect())
     }
 }
 
-fn paint(recipe: &Recipe, k: u8) -> Made {
-    let seed = recipe.seed.plus(k);
-    let (width, height) = (recipe.size.width(), recipe.size.height());
-    let pixels = [(seed.get() % 256) as u8, 100, 200].repeat((width * height) as usize);
-    Made { picture: Picture::new(width, height, pixels).unwrap(), seed }
+impl Painter {
+    fn paint(&self, recipe: &Recipe, k: u8) -> Made {
+        let seed = recipe.seed.plus(k);
+        let (width, height) = (recipe.size.width(), recipe.size.height());
+        let pixels = (width * height) as usize;
+        let pixels = if self.noise {
+            noise(seed.get(), pixels * 3)
+        } else {
+            [(seed.get() % 256) as u8, 100, 200].repeat(pixels)
+        };
+        Made { picture: Picture::new(width, height, pixels).unwrap(), seed }
+    }
+}
+
+/// Marsaglia's xorshift: it need only look random to a compressor.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }

@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::broker::Mosquitto;
-use super::eventually;
+use super::{contract, eventually};
 
 /// A message as mosquitto_sub printed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
     pub topic: String,
     pub retained: bool,
+    pub qos: u8,
     pub correlation: String,
     pub content_type: String,
+    /// `name:value`, separated by blanks.
+    pub user_properties: String,
     pub payload: Vec<u8>,
 }
 
@@ -38,6 +41,7 @@ impl Heard {
 pub struct Listener {
     child: Child,
     heard: Arc<Mutex<Vec<Heard>>>,
+    checks: bool,
 }
 
 impl Listener {
@@ -48,7 +52,7 @@ impl Listener {
         let arguments = ["-V", "mqttv5", "-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "diffused/#", "-t", "ready"];
         let mut child = Command::new("mosquitto_sub")
             .args(arguments)
-            .args(["-i", &name.replace(['(', ')'], ""), "-c", "-x", "3600", "-F", "%r|%t|%D|%C|%x"])
+            .args(["-i", &name.replace(['(', ')'], ""), "-c", "-x", "3600", "-F", "%r|%q|%t|%D|%C|%P|%x"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -60,8 +64,15 @@ impl Listener {
                 sink.lock().unwrap().push(read(&line));
             }
         });
-        let listener = Self { child, heard };
+        let listener = Self { child, heard, checks: true };
         listener.wait_until_subscribed(broker);
+        listener
+    }
+
+    /// The same, for tests in which somebody plays a node and does not say everything that a node says.
+    pub fn of_players(broker: &Mosquitto) -> Self {
+        let mut listener = Self::start(broker);
+        listener.checks = false;
         listener
     }
 
@@ -120,17 +131,24 @@ impl Listener {
 }
 
 impl Drop for Listener {
+    /// Everything that was heard must be as the contract says.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.checks && !std::thread::panicking() {
+            let faults: Vec<String> = self.all().iter().flat_map(contract::faults).collect();
+            assert!(faults.is_empty(), "not as the contract says: {}", faults.join("\n"));
+        }
     }
 }
 
 fn read(line: &str) -> Heard {
-    let mut parts = line.splitn(5, '|').map(str::to_owned);
+    let mut parts = line.splitn(7, '|').map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
-    let (retained, topic, correlation, content_type, hex) = (next() == "1", next(), next(), next(), next());
+    let (retained, qos) = (next() == "1", next().parse().unwrap_or_default());
+    let (topic, correlation, content_type) = (next(), next(), next());
+    let (user_properties, hex) = (next(), next());
     let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap_or(0) as u8).collect();
     let payload = digits.chunks(2).map(|pair| pair[0] * 16 + pair.get(1).copied().unwrap_or(0)).collect();
-    Heard { topic, retained, correlation, content_type, payload }
+    Heard { topic, retained, qos, correlation, content_type, user_properties, payload }
 }

@@ -1,11 +1,14 @@
 //! What the tests share: a real broker, an independent listener, a service with a fake generator, the built program.
 
 pub mod broker;
+pub mod contract;
 pub mod fake;
 pub mod listener;
 pub mod node;
 pub mod pixels;
 pub mod program;
+pub mod script;
+pub mod shim;
 
 use std::time::{Duration, Instant};
 

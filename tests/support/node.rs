@@ -33,11 +33,17 @@ impl Node {
 
     /// With more lines in its configuration, and a store that may have been used before.
     pub fn with(broker: &Mosquitto, painter: Painter, lines: &str, store: TempDir) -> Self {
-        let text = format!(
-            "[node]\nname = 'jet1'\n[mqtt]\nurl = '{}'\n[store]\ndir = '{}'\n{lines}",
-            broker.url(),
-            store.path().display()
-        );
+        Self::named("jet1", broker, painter, lines, store)
+    }
+
+    /// With a name of its own, so that several can work for a pool.
+    pub fn named(name: &str, broker: &Mosquitto, painter: Painter, lines: &str, store: TempDir) -> Self {
+        Self::described(name, &format!("[mqtt]\nurl = '{}'", broker.url()), painter, lines, store)
+    }
+
+    /// With a table `[mqtt]` of its own.
+    pub fn described(name: &str, mqtt: &str, painter: Painter, lines: &str, store: TempDir) -> Self {
+        let text = format!("[node]\nname = '{name}'\n{mqtt}\n[store]\ndir = '{}'\n{lines}", store.path().display());
         let file = Path::new("test.toml");
         let config = Config::parse(&text, file).unwrap();
         let painter = Arc::new(painter);
@@ -85,7 +91,7 @@ impl Drop for Node {
 }
 
 /// A model that counts words as tokens.
-fn facts() -> ModelFacts {
+pub fn facts() -> ModelFacts {
     ModelFacts {
         name: "flat".to_owned(),
         family: "sd1",

@@ -56,6 +56,11 @@ impl Service {
         Self { child, config, _folder: folder }
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it wrote to stderr so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.config.with_file_name("log")).unwrap()
