@@ -5,6 +5,7 @@ Nothing is chosen by hand: every sheet has one seed.
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -91,6 +92,16 @@ def classifier(folder):
     sheet("classifier", pictures, 6)
 
 
+def previews(folder):
+    """Nothing but a service shows previews, so a test keeps them; what a requester gets has 128 pixels."""
+    test = "pipeline::previewed::the_previews_of_one_run_for_the_documentation"
+    command = ["cargo", "test", "--lib", "--", "--ignored", "--exact", test]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "DIFFUSED_SHEET": str(folder)})
+    steps = (1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
+    pictures = [(f"step {step}", Image.open(folder / f"{step:02}.jpg")) for step in steps]
+    sheet("previews", [*pictures, ("the picture", Image.open(folder / "picture.png"))], 6)
+
+
 def adapters(folder):
     prompt, totem = "a green heart on a pink background", "a totem on a green background"
     beacon = "a beacon on a black background"
@@ -128,9 +139,62 @@ def prompts(folder):
     sheet("prompts", pictures, 6)
 
 
+INKS = {
+    "black": (0, 0, 0), "white": (255, 255, 255), "green": (29, 173, 35), "blue": (30, 29, 174),
+    "red": (205, 36, 37), "yellow": (231, 222, 35), "orange": (216, 123, 36),
+}
+SEVEN = ["black", "white", "green", "blue", "red", "yellow", "orange"]
+SIX = ["black", "white", "yellow", "red", None, "blue", "green"]
+
+
+def shown(name, raw, side):
+    """What a square panel shows of a raw picture, read as docs/panels.md says."""
+    image = Image.new("RGB", (side, side))
+    bits = {"mono": 1, "gray2": 2, "gray4": 4, "epd_7c": 4, "epd_e6": 4}.get(name, 1)
+    stride = -(-side * bits // 8)
+
+    def code(x, y, plane=0):
+        byte = raw[plane * stride * side + y * stride + x * bits // 8]
+        return byte >> (8 - bits - x * bits % 8) & ((1 << bits) - 1)
+
+    def colour(x, y):
+        if name.startswith("rgb565"):
+            at = 2 * (y * side + x)
+            word = int.from_bytes(raw[at : at + 2], "little" if name.endswith("le") else "big")
+            return (word >> 11) * 255 // 31, (word >> 5 & 63) * 255 // 63, (word & 31) * 255 // 31
+        if name in ("epd_bwr", "epd_bwy"):
+            ink = "yellow" if name == "epd_bwy" else "red"
+            return INKS[ink if code(x, y, 1) else "white" if code(x, y) else "black"]
+        if name in ("epd_7c", "epd_e6"):
+            return INKS[(SEVEN if name == "epd_7c" else SIX)[code(x, y)]]
+        return (code(x, y) * 255 // ((1 << bits) - 1),) * 3
+
+    for y in range(side):
+        for x in range(side):
+            image.putpixel((x, y), colour(x, y))
+    return image
+
+
+def panels(folder):
+    """One picture in every panel format, dots as large as they are: 128 x 128 of them."""
+    side, pictures = 128, []
+    prompt = "a yellow star above a red heart on a blue background"
+    cases = [(name, {}) for name in ("png", "rgb565", "rgb565le", "gray4", "gray2", "mono", "epd_bwr", "epd_bwy", "epd_7c", "epd_e6")]
+    cases += [("mono", {"dither": dither}) for dither in ("none", "atkinson", "bayer")]
+    cases += [("epd_7c", {"dither": dither}) for dither in ("none", "atkinson", "bayer")]
+    for name, flags in cases:
+        file = folder / f"picture.{name}"
+        words = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
+        words += ["--output-width", str(side), "--output-height", str(side), "--seed", "3"]
+        subprocess.run([PROGRAM, "generate", prompt, "-o", file, *words], check=True, cwd=ROOT)
+        picture = Image.open(file).convert("RGB") if name == "png" else shown(name, file.read_bytes(), side)
+        pictures.append((" ".join([name, *flags.values()]), picture))
+    sheet("panels", pictures, 4)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for draw in (image_to_image, inpainting, guidance, samplers, classifier, adapters, prompts):
+        for draw in (image_to_image, inpainting, guidance, samplers, classifier, previews, adapters, prompts, panels):
             draw(pathlib.Path(folder))
             print(draw.__name__, flush=True)
 
