@@ -85,7 +85,7 @@ fn a_value_that_cannot_be_served_is_a_fault_of_usage() -> Result<()> {
         (&["--guidance-scale", "31"], "guidance_scale must be between 0 and 30, got 31"),
         (&["--sampler", "dpm_fast"], "there is no sampler"),
         (&["--width", "60"], "width must be a multiple of 8"),
-        (&["--format", "tiff"], "output.format must be png or jpeg"),
+        (&["--format", "tiff"], "output.format must be png, jpeg"),
         (&["--accelerator", "npu"], "accelerator must be cpu, cuda or tensorrt, got npu"),
         (&["--colour", "red"], "unexpected argument"),
     ];
