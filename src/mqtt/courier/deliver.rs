@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 
-use super::Talk;
+use super::{Line, Talk};
 use crate::job::Origin;
 use crate::mqtt::slot::Slot;
 use crate::mqtt::wire::Outgoing;
@@ -17,6 +17,9 @@ const REST: Duration = Duration::from_secs(10);
 /// How often it is tried.
 const TRIES: u32 = 360;
 
+/// A message of fewer bytes holds up nothing, if the line moves at all: its acknowledgement comes within this time.
+const SMALL: usize = 16 * 1024;
+const FRESH: Duration = Duration::from_secs(1);
 /// Stands for a retained topic where mail has its key.
 const RETAINED: i64 = -1;
 
@@ -38,6 +41,19 @@ pub(super) enum Sent {
     NoRoom,
     /// The broker would never take it.
     TooLarge,
+}
+
+impl Line {
+    /// A message is on its way.
+    fn takes(&mut self, slot: Slot, bytes: usize) {
+        (self.slot, self.sent, self.since) = (Some(slot), bytes, Some(Instant::now()));
+    }
+
+    /// Whether something small would not wait behind what is on its way.
+    fn is_quick(&self) -> bool {
+        let is_fresh = self.since.is_some_and(|since| since.elapsed() < FRESH);
+        self.slot.is_none() || self.sent < SMALL && is_fresh
+    }
 }
 
 impl Talk {
@@ -97,7 +113,7 @@ impl Talk {
         let rests = self.line.rest_until.is_some_and(|until| until > Instant::now());
         if let Some(outgoing) = self.retained.front().filter(|_| !rests) {
             match self.publish(outgoing, QoS::AtLeastOnce) {
-                Sent::Yes => self.line.slot = Some(Slot::Retained),
+                Sent::Yes => self.line.takes(Slot::Retained, outgoing.packet_bytes()),
                 Sent::TooLarge => drop(self.retained.pop_front()),
                 Sent::NoRoom => {}
             }
@@ -117,7 +133,7 @@ impl Talk {
     fn send_answer(&mut self) -> bool {
         let Some(answer) = self.answers.front() else { return false };
         match self.publish(&answer.outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => self.line.slot = Some(Slot::Answer),
+            Sent::Yes => self.line.takes(Slot::Answer, answer.outgoing.packet_bytes()),
             Sent::TooLarge => self.answered(false),
             Sent::NoRoom => {}
         }
@@ -133,7 +149,7 @@ impl Talk {
         let Some(mail) = self.courier.desk.store.next_mail()? else { return Ok(false) };
         let outgoing = self.outgoing(&mail);
         match self.publish(&outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => (self.line.slot, self.line.sent) = (Some(Slot::Mail(mail.key)), outgoing.packet_bytes()),
+            Sent::Yes => self.line.takes(Slot::Mail(mail.key), outgoing.packet_bytes()),
             Sent::TooLarge => self.too_large(&mail, outgoing.packet_bytes())?,
             Sent::NoRoom => {}
         }
@@ -142,7 +158,7 @@ impl Talk {
 
     /// Something for one requester that is worth nothing once it is late.
     pub(super) fn whisper(&self, address: &Address, outgoing: Outgoing) {
-        let free = self.line.subscribed && self.line.slot.is_none();
+        let free = self.line.subscribed && self.line.is_quick();
         if address.origin == Origin::Request && free && outgoing.packet_bytes() <= self.line.max_packet {
             self.publish(&outgoing, QoS::AtMostOnce);
         }

@@ -82,8 +82,9 @@ struct Line {
     refusals: usize,
     subscribed: bool,
     slot: Option<Slot>,
-    /// Bytes of the message that has the slot.
+    /// Bytes of the message that has the slot, and since when it is on its way.
     sent: usize,
+    since: Option<Instant>,
     rest_until: Option<Instant>,
     /// The last message was an answer: mail goes before the next one.
     mail_is_next: bool,
