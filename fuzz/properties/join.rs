@@ -51,8 +51,11 @@ fn step(draw: &mut Draw<'_>, joiner: &mut Joiner, picture: &[u8], part_bytes: us
         }
         3 => {
             let part = draw.below(picture.len());
-            let taken = joiner.part(part as u32, draw.bytes(400), ROOM);
-            assert_ne!(taken, Taken::Complete, "strange bytes hardly have this SHA-256: {part}");
+            let strange = draw.bytes(400);
+            let taken = joiner.part(part as u32, strange, ROOM);
+            // A picture of one byte can be guessed.
+            let is_guessed = strange == good(part);
+            assert!(is_guessed || taken != Taken::Complete, "strange bytes hardly have this SHA-256: {part}");
         }
         _ => {
             let part = draw.below(picture.len().div_ceil(part_bytes));

@@ -87,7 +87,14 @@ fn on_white(pixel: [u16; 4]) -> [u8; 3] {
     })
 }
 
+/// Decodes a file that may be hostile. A decoder that panics over it must not take the service down: the broker would
+/// send the file again after every start.
 fn decoded(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+    let gave_up = |_| Err(DecodeError::Unreadable("a file that its decoder cannot cope with".to_owned()));
+    std::panic::catch_unwind(|| trusting(file, limits)).unwrap_or_else(gave_up)
+}
+
+fn trusting(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
     let mut reader =
         ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| unreadable(error.into()))?;
     if reader.format() == Some(ImageFormat::Jpeg) && !ends(file) {
