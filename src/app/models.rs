@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 use serde_json::Map;
 
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
-use crate::job::request::Arrival;
-use crate::job::units::{Client, JobId};
 use crate::job::{ModelFacts, Origin, Request, Rules};
 use crate::model::{Options, Runtime};
 use crate::pipeline::{Pipeline, Source};
@@ -107,25 +104,13 @@ pub(super) fn without_models(config: &Config) -> Rules {
 /// What requests are held against. The operator's defaults pass the same door as requests.
 pub fn rules(config: &Config, models: Vec<ModelFacts>, file: &Path) -> Result<Rules, ConfigError> {
     let rules = unchecked(config, models);
-    let probe = Arrival {
-        client: Client::shortcut(),
-        origin: Origin::Request,
-        payload: b"probe",
-        attachment: None,
-        find: &|_| None,
-        time: SystemTime::UNIX_EPOCH,
-        correlation: None,
-        expiry: None,
-        fresh_id: JobId::random([0; 16]),
-        fresh_seed: 0_u32.into(),
-    };
-    let Err(refused) = Request::parse(&probe, &rules) else { return Ok(rules) };
-    let field = refused.rejection.field.unwrap_or_default();
+    let Err(rejection) = Request::bare(Origin::Request, &rules) else { return Ok(rules) };
+    let field = rejection.field.unwrap_or_default();
     // What the probe itself lacks, such as a depth map, is no fault of the defaults.
     if !config.defaults.contains_key(field.split('.').next().unwrap_or_default()) {
         return Ok(rules);
     }
-    let faults = vec![Fault { path: format!("defaults.{field}"), message: refused.rejection.message }];
+    let faults = vec![Fault { path: format!("defaults.{field}"), message: rejection.message }];
     Err(ConfigError { file: file.to_owned(), faults })
 }
 

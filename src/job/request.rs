@@ -101,6 +101,23 @@ impl Request {
         Self::take(fields, id, arrival, rules).map_err(|rejection| Refused { id: known, tags, rejection })
     }
 
+    /// What a bare prompt becomes under these rules: whether defaults hold, and which.
+    pub fn bare(origin: Origin, rules: &Rules) -> Result<Self, Rejection> {
+        let arrival = Arrival {
+            client: Client::shortcut(),
+            origin,
+            payload: b"probe",
+            attachment: None,
+            find: &|_| None,
+            time: SystemTime::UNIX_EPOCH,
+            correlation: None,
+            expiry: None,
+            fresh_id: JobId::random([0; 16]),
+            fresh_seed: 0_u32.into(),
+        };
+        Self::parse(&arrival, rules).map_err(|refused| refused.rejection)
+    }
+
     /// The id and the tags of a message that is refused without being parsed, as far as they can be read.
     pub fn label(payload: &[u8], correlation: Option<&[u8]>) -> (Option<JobId>, Tags) {
         let Ok(mut fields) = fields(payload) else { return Default::default() };

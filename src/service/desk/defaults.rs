@@ -1,12 +1,8 @@
 //! The defaults of the `prompt` topic, which can be set over the transport and survive restarts.
 
-use std::time::SystemTime;
-
 use serde_json::{Map, Value};
 
 use super::{Desk, Message};
-use crate::job::request::Arrival;
-use crate::job::units::{Client, JobId};
 use crate::job::{Code, Origin, Rejection, Request, Rules};
 use crate::service::{Notice, StoreError};
 
@@ -42,7 +38,7 @@ impl Desk {
         let Some(stored) = self.store.setting(DEFAULTS)? else { return Ok(()) };
         let defaults: Map<String, Value> = serde_json::from_str(&stored).unwrap_or_default();
         let rules = self.rules.now();
-        match probe(&Rules { shortcut_defaults: defaults.clone(), ..Rules::clone(&rules) }) {
+        match Request::bare(Origin::Shortcut, &Rules { shortcut_defaults: defaults.clone(), ..Rules::clone(&rules) }) {
             Ok(_) => self.rules.change_shortcut_defaults(defaults),
             Err(rejection) => {
                 tracing::warn!(error = rejection.message, "the defaults that were set for prompt do not hold any more");
@@ -65,7 +61,7 @@ impl Desk {
             "height",
         ];
         let rules = self.rules.now();
-        let Ok(request) = probe(&rules) else { return rules.shortcut_defaults.clone() };
+        let Ok(request) = Request::bare(Origin::Shortcut, &rules) else { return rules.shortcut_defaults.clone() };
         let mut all = request.recipe.to_fields();
         let mut told: Map<String, Value> =
             TOLD.iter().filter_map(|key| Some(((*key).to_owned(), all.remove(*key)?))).collect();
@@ -94,22 +90,5 @@ fn changed(rules: &Rules, message: &Message) -> Result<Map<String, Value>, Rejec
             value => drop(defaults.insert(key, value)),
         }
     }
-    probe(&Rules { shortcut_defaults: defaults.clone(), ..rules.clone() }).map(|_| defaults)
-}
-
-/// What a bare prompt becomes under these rules.
-fn probe(rules: &Rules) -> Result<Request, Rejection> {
-    let arrival = Arrival {
-        client: Client::shortcut(),
-        origin: Origin::Shortcut,
-        payload: b"probe",
-        attachment: None,
-        find: &|_| None,
-        time: SystemTime::UNIX_EPOCH,
-        correlation: None,
-        expiry: None,
-        fresh_id: JobId::random([0; 16]),
-        fresh_seed: 0_u32.into(),
-    };
-    Request::parse(&arrival, rules).map_err(|refused| refused.rejection)
+    Request::bare(Origin::Shortcut, &Rules { shortcut_defaults: defaults.clone(), ..rules.clone() }).map(|_| defaults)
 }
