@@ -6,35 +6,11 @@ use std::path::PathBuf;
 #[path = "../fuzz/properties/mod.rs"]
 mod all;
 
+use crate::support::changes::{Dice, change};
 use crate::support::program::root;
 
-/// Marsaglia 2003, "Xorshift RNGs": the same changes in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
-
-/// One to four changes: a byte becomes another, one bit turns, a piece goes, a piece comes twice.
-fn change(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len());
-        let end = (at + dice.below(16)).min(bytes.len());
-        match dice.below(4) {
-            0 if at < bytes.len() => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, b'{', b'"', b'/', b'[', b'9'][dice.below(10)],
-            1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-            2 => drop(bytes.drain(at..end)),
-            _ => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
-        }
-    }
-    bytes
-}
+/// Bytes that mean something in JSON and in topics.
+const TELLING: [u8; 10] = [0, 1, 0x7f, 0x80, 0xff, b'{', b'"', b'/', b'[', b'9'];
 
 /// What the fuzzers kept.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -53,7 +29,7 @@ fn hold(name: &str, times: usize) {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for n in 0..times {
         let bytes = match n % 2 {
-            0 => change(&files[dice.below(files.len())], &mut dice),
+            0 => change(&files[dice.below(files.len())], &TELLING, &mut dice),
             _ => (0..dice.below(120)).map(|_| dice.below(256) as u8).collect(),
         };
         check(&bytes);

@@ -3,42 +3,21 @@
 
 use std::io::Cursor;
 
+#[path = "../../tests/support/changes.rs"]
+mod changes;
+
+use self::changes::{Dice, change};
 use super::testing::saved;
 use super::{Embedding, Hypernetwork, Safetensors, pickle};
 
-/// Marsaglia 2003, "Xorshift RNGs": the same changes in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
-
-/// One to four changes: a byte becomes another, one bit turns, a piece goes, a piece comes twice.
-fn change(file: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let mut file = file.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(file.len());
-        let end = (at + dice.below(16)).min(file.len());
-        match dice.below(4) {
-            0 if at < file.len() => file[at] = [0, 1, 0x7f, 0x80, 0xff, b'R', b'b', b'Q', b'(', b't'][dice.below(10)],
-            1 if at < file.len() => file[at] ^= 1 << dice.below(8),
-            2 => drop(file.drain(at..end)),
-            _ => drop(file.splice(at..at, file[at..end].to_vec())),
-        }
-    }
-    file
-}
+/// Bytes that mean something in such files.
+const TELLING: [u8; 10] = [0, 1, 0x7f, 0x80, 0xff, b'R', b'b', b'Q', b'(', b't'];
 
 /// How many of so many changed files are read and how many refused.
 fn outcomes<T, E>(good: &[u8], times: usize, read: impl Fn(&[u8]) -> Result<T, E>) -> [usize; 2] {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     assert!(read(good).is_ok(), "the file is not good to begin with");
-    let fine = (0..times).filter(|_| read(&change(good, &mut dice)).is_ok()).count();
+    let fine = (0..times).filter(|_| read(&change(good, &TELLING, &mut dice)).is_ok()).count();
     [fine, times - fine]
 }
 

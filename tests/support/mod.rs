@@ -1,6 +1,7 @@
 //! What the tests share: a real broker, an independent listener, a service with a fake generator, the built program.
 
 pub mod broker;
+pub mod changes;
 pub mod contract;
 pub mod fake;
 pub mod listener;
