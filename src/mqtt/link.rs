@@ -2,6 +2,7 @@
 
 mod fault;
 mod gate;
+mod numbers;
 mod waits;
 
 use std::fmt;
@@ -10,12 +11,13 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rumqttc::NetworkOptions;
+use rumqttc::{NetworkOptions, Outgoing};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, LastWillProperties, Packet};
 use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions, RecvTimeoutError};
 
 pub use self::gate::Gate;
+use self::numbers::Numbers;
 use self::waits::{Outcome, Waits, chance};
 use super::{Signal, Transport};
 
@@ -42,8 +44,8 @@ pub struct Broker {
 
 /// Requests that may be on their way to us unacknowledged.
 const RECEIVE_MAXIMUM: u16 = 16;
-/// Messages of ours that may be unacknowledged: the courier sends one at a time, a requester a few.
-const IN_FLIGHT: u16 = 16;
+/// Packet identifiers for messages of ours: twice as many as the courier has on their way, as subscriptions use some.
+const IN_FLIGHT: u16 = 32;
 /// Room for our own packets on their way to the connection's thread.
 const CHANNEL: usize = 64;
 /// Without a sign of life for so many keep-alives (our own pings are one) the connection hangs in a write.
@@ -126,7 +128,8 @@ pub fn run(broker: &Broker, will: Option<&LastWill>, signals: &SyncSender<Signal
             options.set_last_will(will.clone());
         }
         let (client, mut connection) = Client::new(options, CHANNEL);
-        let ear = Ear { client, patience: broker.keep_alive * HANGS_AFTER, signals, stopping, gate };
+        let patience = broker.keep_alive * HANGS_AFTER;
+        let mut ear = Ear { client, patience, signals, stopping, gate, numbers: Numbers::default() };
         let ended = ear.listen(&mut connection);
         drop(connection);
         let outcome = ended.outcome();
@@ -172,11 +175,12 @@ struct Ear<'a> {
     signals: &'a SyncSender<Signal>,
     stopping: &'a AtomicBool,
     gate: &'a Gate,
+    numbers: Numbers,
 }
 
 impl Ear<'_> {
     /// Listens until the connection breaks, or the gate was closed and what was said before is through.
-    fn listen(&self, connection: &mut Connection) -> Ended {
+    fn listen(&mut self, connection: &mut Connection) -> Ended {
         let mut ended = Ended::default();
         let mut closed: Option<Instant> = None;
         loop {
@@ -211,7 +215,7 @@ impl Ear<'_> {
         }
     }
 
-    fn signal(&self, event: Event) -> Option<Signal> {
+    fn signal(&mut self, event: Event) -> Option<Signal> {
         match event {
             Event::Incoming(Packet::ConnAck(answer)) => {
                 let session_present = answer.session_present;
@@ -219,8 +223,15 @@ impl Ear<'_> {
                 Some(Signal::Up { client: self.client.clone(), max_packet: max_packet(&answer), session_present })
             }
             Event::Incoming(Packet::Publish(publish)) => Some(Signal::Incoming(publish)),
-            Event::Incoming(Packet::PubAck(ack)) => Some(Signal::Acknowledged(ack.reason)),
+            Event::Incoming(Packet::PubAck(ack)) => {
+                let number = self.numbers.acknowledged(ack.pkid)?;
+                Some(Signal::Acknowledged { number, reason: ack.reason })
+            }
             Event::Incoming(Packet::SubAck(ack)) => Some(Signal::Granted(ack.return_codes)),
+            Event::Outgoing(Outgoing::Publish(packet)) => {
+                self.numbers.sent(packet);
+                None
+            }
             Event::Incoming(_) | Event::Outgoing(_) => None,
         }
     }

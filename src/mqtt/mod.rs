@@ -19,7 +19,6 @@ pub mod topics;
 pub mod transport;
 pub mod wire;
 
-mod slot;
 mod verifier;
 
 use rumqttc::v5::Client;
@@ -57,8 +56,13 @@ pub enum Signal {
     },
     /// A message came in.
     Incoming(Publish),
-    /// The broker acknowledged our message.
-    Acknowledged(PubAckReason),
+    /// The broker acknowledged a message of ours.
+    Acknowledged {
+        /// Which one: they are counted from 0 for every connection, in the order in which they were sent.
+        number: u64,
+        /// What became of it.
+        reason: PubAckReason,
+    },
     /// The broker answered our subscriptions.
     Granted(Vec<SubscribeReasonCode>),
     /// The service has something to tell.

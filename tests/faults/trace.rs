@@ -69,7 +69,7 @@ pub fn carry_on(store: &Store) -> Result<(), StoreError> {
         store.begin(job.key, time(BEGIN), |seq| status("started", seq))?;
         finish(store, job.key, State::Done, 1, time(BEGIN), &mut Dice::new(1))?;
     }
-    while let Some(mail) = store.next_mail()? {
+    while let Some(mail) = store.next_mail(&[])? {
         store.delivered(mail.key)?;
     }
     Ok(())
@@ -88,7 +88,7 @@ pub fn suffer(folder: &Path, control: &Path, letters: &[&str]) {
         if *letter == "A" {
             // A new connection has read nothing yet. What SQLite then says is that the file is malformed.
             store.heal().unwrap();
-            sick.insist("next_mail", Store::next_mail);
+            sick.insist("next_mail", |store| store.next_mail(&[]));
             store.heal().unwrap();
             sick.insist("next_job", |store| store.next_job(time(BEGIN)));
         }
@@ -97,7 +97,7 @@ pub fn suffer(folder: &Path, control: &Path, letters: &[&str]) {
         assert!(begun.is_some(), "{letter}: after the disk was well again the job could not begin, it would never end");
         sick.insist("finish", |store| finish(store, job.key, State::Done, 2, time(BEGIN), &mut Dice::new(1)));
         let mut outcomes = 0;
-        while let Some(mail) = store.next_mail().unwrap() {
+        while let Some(mail) = store.next_mail(&[]).unwrap() {
             outcomes += u32::from(matches!(&mail.kind, MailKind::Status(body) if body.contains("done")));
             store.delivered(mail.key).unwrap();
         }
@@ -217,7 +217,7 @@ impl Drill {
     /// Some of what waits in the outbox; now and then a picture that the broker would not take, or not as a whole.
     fn deliver(&mut self, most: u64) {
         for _ in 0..self.dice.below(most + 1) {
-            let mail = self.call("next_mail", |store, _, _| store.next_mail().unwrap());
+            let mail = self.call("next_mail", |store, _, _| store.next_mail(&[]).unwrap());
             let Some(mail) = mail else { return };
             let is_status = matches!(mail.kind, MailKind::Status(_));
             match self.dice.below(20) {

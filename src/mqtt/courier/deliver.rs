@@ -1,14 +1,13 @@
-//! What goes out: one message at a time, removed from where it came only when the broker has acknowledged
-//! it, or has refused it for good.
+//! What goes out: removed from where it came only when the broker has acknowledged it, or has refused it for good.
 
 use std::time::{Duration, Instant};
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 
-use super::{Line, Talk};
+use super::Talk;
+use super::flight::Load;
 use crate::job::Origin;
-use crate::mqtt::slot::Slot;
 use crate::mqtt::wire::Outgoing;
 use crate::service::{Address, Alert, StoreError};
 
@@ -17,13 +16,11 @@ const REST: Duration = Duration::from_secs(10);
 /// How often it is tried.
 const TRIES: u32 = 360;
 
-/// A message of fewer bytes holds up nothing, if the line moves at all: its acknowledgement comes within this time.
-const SMALL: usize = 16 * 1024;
-const FRESH: Duration = Duration::from_secs(1);
 /// Stands for a retained topic where mail has its key.
 const RETAINED: i64 = -1;
 
 /// An answer that is not stored: the message that it answers is acknowledged after it.
+#[derive(Debug)]
 pub(super) struct Answer {
     /// What is said.
     pub(super) outgoing: Outgoing,
@@ -43,122 +40,129 @@ pub(super) enum Sent {
     TooLarge,
 }
 
-impl Line {
-    /// A message is on its way.
-    fn takes(&mut self, slot: Slot, bytes: usize) {
-        (self.slot, self.sent, self.since) = (Some(slot), bytes, Some(Instant::now()));
-    }
-
-    /// Whether something small would not wait behind what is on its way.
-    fn is_quick(&self) -> bool {
-        let is_fresh = self.since.is_some_and(|since| since.elapsed() < FRESH);
-        self.slot.is_none() || self.sent < SMALL && is_fresh
-    }
-}
-
 impl Talk {
-    pub(super) fn acknowledged(&mut self, reason: PubAckReason) -> Result<(), StoreError> {
+    pub(super) fn acknowledged(&mut self, number: u64, reason: PubAckReason) -> Result<(), StoreError> {
+        let Some(load) = self.line.flight.lands(number) else { return Ok(()) };
         let fine = matches!(reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         if !fine {
-            tracing::error!(?reason, slot = ?self.line.slot, "the broker refused a message");
+            tracing::error!(?reason, ?load, "the broker refused a message");
         }
         if reason == PubAckReason::NotAuthorized {
             self.note(Alert::PublishRefused);
         }
-        match self.line.slot.take() {
-            Some(Slot::Mail(key)) if !fine && self.is_worth_another_try(key, reason) => {
-                self.line.rest_until = Some(Instant::now() + REST);
+        match load {
+            Load::Mail { key, .. } if !fine && self.is_worth_another_try(key, reason) => self.rest(),
+            Load::Mail { key, .. } => {
+                self.refused.remove(&key);
+                self.courier.desk.store.delivered(key)?;
             }
-            Some(Slot::Mail(key)) => self.courier.desk.store.delivered(key)?,
-            Some(Slot::Retained) if !fine && self.is_worth_another_try(RETAINED, reason) => {
-                self.line.rest_until = Some(Instant::now() + REST);
+            Load::Retained(outgoing) if !fine && self.is_worth_another_try(RETAINED, reason) => {
+                self.retained.push_front(outgoing);
+                self.rest();
             }
-            Some(Slot::Retained) => drop(self.retained.pop_front()),
+            Load::Retained(_) => drop(self.refused.remove(&RETAINED)),
             // Nobody listens where a request was handed back to: then it is refused here.
-            Some(Slot::Answer) => self.answered(reason == PubAckReason::Success),
-            None => {}
+            Load::Answer(answer) => self.answered(answer, reason == PubAckReason::Success),
         }
         Ok(())
     }
 
-    /// The first answer was said, or has to be said in another way.
-    fn answered(&mut self, heard: bool) {
-        let Some(answer) = self.answers.front_mut() else { return };
+    /// An answer was said, or has to be said in another way.
+    fn answered(&mut self, mut answer: Answer, heard: bool) {
         if let Some(instead) = answer.instead.take().filter(|_| !heard) {
-            answer.outgoing = instead;
+            self.answers.push_front(Answer { outgoing: instead, ..answer });
             return;
         }
-        let ticket = answer.ticket;
-        self.answers.pop_front();
-        self.inbox.settle(ticket);
+        self.inbox.settle(answer.ticket);
         self.acknowledge_ready();
+    }
+
+    fn rest(&mut self) {
+        self.line.rest_until = Some(Instant::now() + REST);
+    }
+
+    fn rests(&self) -> bool {
+        self.line.rest_until.is_some_and(|until| until > Instant::now())
     }
 
     /// A full or troubled broker may take the message later; one that keeps refusing it must not hold up all others.
     fn is_worth_another_try(&mut self, key: i64, reason: PubAckReason) -> bool {
-        let times = self.refused.filter(|(refused, _)| *refused == key).map_or(0, |(_, times)| times) + 1;
-        self.refused = Some((key, times));
+        let times = self.refused.entry(key).or_default();
+        *times += 1;
         let passing = matches!(
             reason,
             PubAckReason::QuotaExceeded | PubAckReason::UnspecifiedError | PubAckReason::ImplementationSpecificError
         );
-        passing && times < TRIES
+        passing && *times < TRIES
     }
 
-    /// Retained topics first, then answers and the outbox in turns; nothing while a message is unacknowledged.
+    /// Fills the way to the broker: retained topics first, then answers and the outbox in turns.
     pub(super) fn send_next(&mut self) -> Result<(), StoreError> {
-        if !self.line.subscribed || self.line.slot.is_some() {
-            return Ok(());
-        }
-        let rests = self.line.rest_until.is_some_and(|until| until > Instant::now());
-        if let Some(outgoing) = self.retained.front().filter(|_| !rests) {
-            match self.publish(outgoing, QoS::AtLeastOnce) {
-                Sent::Yes => self.line.takes(Slot::Retained, outgoing.packet_bytes()),
-                Sent::TooLarge => drop(self.retained.pop_front()),
-                Sent::NoRoom => {}
-            }
-            return Ok(());
-        }
-        let mail_first = std::mem::take(&mut self.line.mail_is_next);
-        if mail_first && self.send_mail()? {
-            return Ok(());
-        }
-        if !self.send_answer() && !mail_first {
-            self.send_mail()?;
-        }
+        while self.line.subscribed && self.line.flight.has_room() && self.send_one()? {}
         Ok(())
     }
 
-    /// False if there is no answer to send.
-    fn send_answer(&mut self) -> bool {
-        let Some(answer) = self.answers.front() else { return false };
-        match self.publish(&answer.outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => self.line.takes(Slot::Answer, answer.outgoing.packet_bytes()),
-            Sent::TooLarge => self.answered(false),
-            Sent::NoRoom => {}
+    /// False if there is nothing to send, or not now.
+    fn send_one(&mut self) -> Result<bool, StoreError> {
+        if !self.retained.is_empty() && !self.rests() {
+            return Ok(!self.line.flight.has_retained() && self.send_retained());
         }
-        self.line.mail_is_next = true;
+        let mail_first = std::mem::take(&mut self.line.mail_is_next);
+        Ok(mail_first && self.send_mail()? || self.send_answer() || !mail_first && self.send_mail()?)
+    }
+
+    fn send_retained(&mut self) -> bool {
+        let Some(outgoing) = self.retained.pop_front() else { return false };
+        match self.publish(&outgoing, QoS::AtLeastOnce) {
+            Sent::Yes => {
+                let bytes = outgoing.packet_bytes();
+                self.line.flight.takes(Load::Retained(outgoing), bytes);
+            }
+            Sent::TooLarge => {}
+            Sent::NoRoom => {
+                self.retained.push_front(outgoing);
+                return false;
+            }
+        }
         true
     }
 
-    /// False if there is no mail to send, or not now.
+    fn send_answer(&mut self) -> bool {
+        let Some(answer) = self.answers.pop_front() else { return false };
+        self.line.mail_is_next = true;
+        match self.publish(&answer.outgoing, QoS::AtLeastOnce) {
+            Sent::Yes => {
+                let bytes = answer.outgoing.packet_bytes();
+                self.line.flight.takes(Load::Answer(answer), bytes);
+            }
+            Sent::TooLarge => self.answered(answer, false),
+            Sent::NoRoom => {
+                self.answers.push_front(answer);
+                return false;
+            }
+        }
+        true
+    }
+
     fn send_mail(&mut self) -> Result<bool, StoreError> {
-        if self.line.rest_until.is_some_and(|until| until > Instant::now()) {
+        if self.rests() {
             return Ok(false);
         }
-        let Some(mail) = self.courier.desk.store.next_mail()? else { return Ok(false) };
+        let Some(mail) = self.courier.desk.store.next_mail(&self.line.flight.jobs())? else { return Ok(false) };
         let outgoing = self.outgoing(&mail);
         match self.publish(&outgoing, QoS::AtLeastOnce) {
-            Sent::Yes => self.line.takes(Slot::Mail(mail.key), outgoing.packet_bytes()),
+            Sent::Yes => {
+                self.line.flight.takes(Load::Mail { key: mail.key, job: mail.job }, outgoing.packet_bytes());
+            }
             Sent::TooLarge => self.too_large(&mail, outgoing.packet_bytes())?,
-            Sent::NoRoom => {}
+            Sent::NoRoom => return Ok(false),
         }
         Ok(true)
     }
 
     /// Something for one requester that is worth nothing once it is late.
     pub(super) fn whisper(&self, address: &Address, outgoing: Outgoing) {
-        let free = self.line.subscribed && self.line.is_quick();
+        let free = self.line.subscribed && self.line.flight.is_quick();
         if address.origin == Origin::Request && free && outgoing.packet_bytes() <= self.line.max_packet {
             self.publish(&outgoing, QoS::AtMostOnce);
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rumqttc::v5::mqttbytes::QoS;
 
 use super::Talk;
-use crate::mqtt::slot::Slot;
+use super::flight::Load;
 use crate::mqtt::wire::{Content, Outgoing};
 use crate::service::{Phase, StoreError};
 
@@ -43,7 +43,7 @@ impl Talk {
         let Some(client) = self.line.client.clone() else { return Ok(true) };
         let now = Instant::now();
         if let Some(until) = farewell.offline {
-            let acknowledged = self.line.slot.is_none();
+            let acknowledged = self.line.flight.is_empty();
             if acknowledged {
                 let _ = client.try_disconnect();
                 // The connection's thread writes it; nothing else is waited for.
@@ -53,15 +53,16 @@ impl Talk {
             return Ok(acknowledged || now >= until);
         }
         let mail = self.courier.desk.store.mail_waiting()? > 0;
-        let busy = mail || self.line.slot.is_some() || !self.retained.is_empty() || !self.answers.is_empty();
+        let busy = mail || !self.line.flight.is_empty() || !self.retained.is_empty() || !self.answers.is_empty();
         if busy && now < farewell.until {
             return Ok(false);
         }
         let offline = Outgoing::retained(self.courier.topics.availability(), "offline".to_owned(), Content::Text);
         self.publish(&offline, QoS::AtLeastOnce);
+        let bytes = offline.packet_bytes();
+        self.line.flight.takes(Load::Retained(offline), bytes);
         self.retained.clear();
         self.line.subscribed = false;
-        self.line.slot = Some(Slot::Retained);
         self.leaving = Some(Farewell { until: now, offline: Some(now + LAST_WORD) });
         Ok(false)
     }

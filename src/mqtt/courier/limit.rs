@@ -4,8 +4,6 @@
 //! `message_size_limit`, or of a line that never brings a large packet through before it breaks. Without learning, the
 //! same message would break one connection after the other for ever.
 
-use crate::mqtt::slot::Slot;
-
 /// So many connections in a row that break over the same message are no accident.
 const BREAKS: u32 = 3;
 /// What is not larger than this has broken no connection by its size.
@@ -25,11 +23,12 @@ impl Limit {
         self.learned.map_or(told, |learned| told.min(learned))
     }
 
-    /// The connection broke while a message of `sent` bytes was unacknowledged; `too_large` if the broker said why.
-    pub(super) fn broken(&mut self, slot: Option<&Slot>, sent: usize, too_large: bool) {
-        let Some(Slot::Mail(key)) = slot.filter(|_| sent > HARMLESS) else { return };
-        let times = self.broken.filter(|(broken, _)| broken == key).map_or(0, |(_, times)| times) + 1;
-        self.broken = Some((*key, times));
+    /// The connection broke while mail was unacknowledged, with the key and bytes of the largest; `too_large` if the
+    /// broker said why.
+    pub(super) fn broken(&mut self, largest: Option<(i64, usize)>, too_large: bool) {
+        let Some((key, sent)) = largest.filter(|(_, sent)| *sent > HARMLESS) else { return };
+        let times = self.broken.filter(|(broken, _)| *broken == key).map_or(0, |(_, times)| times) + 1;
+        self.broken = Some((key, times));
         if too_large || times >= BREAKS {
             let limit = (sent / 2).max(HARMLESS);
             tracing::warn!(sent, limit, "this message does not come through, messages are smaller from now on");
@@ -43,12 +42,10 @@ impl Limit {
 mod tests {
     use super::*;
 
-    const MAIL: Option<&Slot> = Some(&Slot::Mail(7));
-
     #[test]
     fn a_broker_that_says_a_message_is_too_large_gets_half_of_it() {
         let mut limit = Limit::default();
-        limit.broken(MAIL, 100_000, true);
+        limit.broken(Some((7, 100_000)), true);
         assert_eq!((limit.of(1_000_000), limit.of(20_000)), (50_000, 20_000));
     }
 
@@ -56,10 +53,10 @@ mod tests {
     fn a_message_that_breaks_three_connections_in_a_row_is_halved_and_accidents_change_nothing() {
         let mut limit = Limit::default();
         for key in [7, 7, 8, 7, 7] {
-            limit.broken(Some(&Slot::Mail(key)), 100_000, false);
+            limit.broken(Some((key, 100_000)), false);
         }
         assert_eq!(limit.of(1_000_000), 1_000_000);
-        limit.broken(MAIL, 100_000, false);
+        limit.broken(Some((7, 100_000)), false);
         assert_eq!(limit.of(1_000_000), 50_000);
     }
 
@@ -67,9 +64,8 @@ mod tests {
     fn small_messages_and_silence_are_not_blamed() {
         let mut limit = Limit::default();
         for _ in 0..9 {
-            limit.broken(MAIL, 900, true);
-            limit.broken(None, 100_000, true);
-            limit.broken(Some(&Slot::Retained), 100_000, false);
+            limit.broken(Some((7, 900)), true);
+            limit.broken(None, true);
         }
         assert_eq!(limit.of(1_000_000), 1_000_000);
     }

@@ -1,17 +1,18 @@
 //! The conversation: one thread that hands incoming messages to the desk and delivers what lies in the outbox.
 //!
-//! It waits on one channel of [`Signal`]s and holds at most one unacknowledged message of ours, so that every
-//! acknowledgement is known to belong to it.
+//! It waits on one channel of [`Signal`]s, and knows of every message of ours that is not acknowledged what it was.
 
 mod deliver;
 mod farewell;
+mod flight;
+mod inbox;
 mod limit;
 mod mail;
 mod receive;
 mod retained;
 mod trouble;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -22,12 +23,13 @@ use rumqttc::v5::mqttbytes::v5::{Filter, Publish, RetainForwardRule, SubscribeRe
 
 use self::deliver::Answer;
 use self::farewell::Farewell;
+use self::flight::Flight;
+use self::inbox::Inbox;
 use self::limit::Limit;
 use self::trouble::Trouble;
 use super::door::Pool;
 use super::link::Gate;
 use super::reply::ReplyPrefixes;
-use super::slot::{Inbox, Slot};
 use super::wire::Outgoing;
 use super::{Signal, Topics};
 use crate::job::Rules;
@@ -81,10 +83,8 @@ struct Line {
     awaited: usize,
     refusals: usize,
     subscribed: bool,
-    slot: Option<Slot>,
-    /// Bytes of the message that has the slot, and since when it is on its way.
-    sent: usize,
-    since: Option<Instant>,
+    /// What is on its way.
+    flight: Flight,
     rest_until: Option<Instant>,
     /// The last message was an answer: mail goes before the next one.
     mail_is_next: bool,
@@ -102,7 +102,7 @@ impl Courier {
             state_sent: None,
             rules_told: None,
             state_changed: false,
-            refused: None,
+            refused: HashMap::new(),
             limit: Limit::default(),
             trouble: None,
             leaving: None,
@@ -139,8 +139,8 @@ struct Talk {
     state_changed: bool,
     /// The rules that `info` told of last.
     rules_told: Option<Arc<Rules>>,
-    /// The mail that the broker refused last, and how often.
-    refused: Option<(i64, u32)>,
+    /// Mail that the broker refused, and how often.
+    refused: HashMap<i64, u32>,
     limit: Limit,
     /// Set while the appliance keeps away from the broker.
     trouble: Option<Trouble>,
@@ -188,12 +188,12 @@ impl Talk {
                 self.connected(client, max_packet, session_present)?
             }
             Signal::Down { too_large, .. } => {
-                self.limit.broken(self.line.slot.as_ref(), self.line.sent, too_large);
+                self.limit.broken(self.line.flight.largest_mail(), too_large);
                 self.forget_connection();
             }
             Signal::Granted(codes) => self.granted(&codes),
             Signal::Incoming(publish) => self.receive(publish)?,
-            Signal::Acknowledged(reason) => self.acknowledged(reason)?,
+            Signal::Acknowledged { number, reason } => self.acknowledged(number, reason)?,
             Signal::Taken => self.keep_away(),
             Signal::Notice(notice) => self.heed(notice),
             Signal::Stop => self.leave(),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Talk;
-use crate::mqtt::slot::Slot;
 use crate::mqtt::wire::{Content, Outgoing};
 use crate::service::{Phase, StoreError};
 
@@ -43,11 +42,9 @@ impl Talk {
         }
     }
 
-    /// Publishes something that the broker keeps; the newest of a topic is enough, where none is on its way yet.
+    /// Publishes something that the broker keeps; of a topic the newest is enough.
     fn keep(&mut self, outgoing: Outgoing) {
-        let on_its_way = usize::from(self.line.slot == Some(Slot::Retained));
-        let waiting = self.retained.iter_mut().skip(on_its_way).find(|other| other.topic == outgoing.topic);
-        match waiting {
+        match self.retained.iter_mut().find(|other| other.topic == outgoing.topic) {
             Some(other) => *other = outgoing,
             None => self.retained.push_back(outgoing),
         }

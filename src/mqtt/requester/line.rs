@@ -85,7 +85,7 @@ impl Line {
                 Some(SubscribeReasonCode::Success(_)) => talk.react(Event::Granted, now),
                 other => Err(AskError::Denied(format!("the subscription was answered with {other:?}"))),
             },
-            Signal::Acknowledged(reason) => {
+            Signal::Acknowledged { reason, .. } => {
                 talk.react(Event::Acknowledged { denied: reason == PubAckReason::NotAuthorized }, now)
             }
             Signal::Incoming(publish) => self.message(&publish, talk, now),

@@ -9,7 +9,7 @@ use crate::job::{Code, Origin};
 
 /// A job's key in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct JobKey(pub(super) i64);
+pub struct JobKey(pub(crate) i64);
 
 /// Who a job belongs to and where its answers go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,8 @@ use super::{Address, JobKey, Store, StoreError};
 pub struct Mail {
     /// Its key in the outbox; messages of one picture in parts share it.
     pub key: i64,
+    /// The job that it is about.
+    pub job: JobKey,
     /// Whom it is for.
     pub address: Address,
     /// Number of the job's last status.
@@ -63,19 +65,27 @@ struct Entry {
 }
 
 impl Store {
-    /// The message to send next: the oldest status, unless a picture of its own job lies before it; then the oldest.
+    /// The message to send next, besides those of `busy` jobs: the oldest status, unless a picture of its own job lies
+    /// before it; then the oldest.
     ///
     /// After so many statuses in a row the oldest message goes, until that is no such status: who has many answers
     /// repeated does not keep the pictures of others waiting for ever.
-    pub fn next_mail(&self) -> Result<Option<Mail>, StoreError> {
+    pub fn next_mail(&self, busy: &[JobKey]) -> Result<Option<Mail>, StoreError> {
         let order = if self.is_oldests_turn() { "mail.key" } else { "mail.rank, mail.key" };
         self.read(|connection| {
             let mut next = connection.prepare_cached(&format!(
                 "SELECT mail.k, mail.body, mail.next, mail.job, mail.key, job.seq, {ADDRESS}
-                 FROM mail JOIN job ON job.key = mail.job ORDER BY {order} LIMIT 1"
+                 FROM mail JOIN job ON job.key = mail.job ORDER BY {order}"
             ))?;
-            let found = next.query_row([], |row| Ok((entry(row)?, row.get(4)?, row.get(5)?, address(row, 6)?)));
-            let Some((entry, key, seq, address)) = found.optional()? else { return Ok(None) };
+            let mut waiting = next.query([])?;
+            // A job has only a few rows here, and only a few jobs are busy.
+            let (entry, key, seq, address) = loop {
+                let Some(row) = waiting.next()? else { return Ok(None) };
+                let entry = entry(row)?;
+                if !busy.contains(&entry.job) {
+                    break (entry, row.get(4)?, row.get(5)?, address(row, 6)?);
+                }
+            };
             let kind = match (entry.k, entry.next) {
                 (None, _) => MailKind::Status(entry.body.unwrap_or_default()),
                 (Some(k), None) => {
@@ -88,7 +98,7 @@ impl Store {
                     MailKind::Part { index, bytes: picture.part(connection, index)?, facts: picture.facts }
                 }
             };
-            Ok(Some(Mail { key, address, seq, kind }))
+            Ok(Some(Mail { key, job: entry.job, address, seq, kind }))
         })
     }
 

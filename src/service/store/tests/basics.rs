@@ -38,9 +38,9 @@ fn a_repeated_request_gets_its_answer_again_as_valid_json() {
     finish(&store, key, &[0]);
     deliver_all(&store);
     assert_eq!(admit(&store, &asked), Accepted::Again);
-    let picture = store.next_mail().unwrap().unwrap();
+    let picture = store.next_mail(&[]).unwrap().unwrap();
     store.delivered(picture.key).unwrap();
-    let Some(Mail { kind: MailKind::Status(body), .. }) = store.next_mail().unwrap() else { panic!("no status") };
+    let Some(Mail { kind: MailKind::Status(body), .. }) = store.next_mail(&[]).unwrap() else { panic!("no status") };
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&body["replay"], &body["tags"]["a"]), (&serde_json::json!(true), &serde_json::json!("b")));
 }
@@ -102,9 +102,9 @@ fn a_picture_that_cannot_be_sent_fails_its_job_and_says_how_many_were() {
     let key = turn(&store, noon()).key;
     finish(&store, key, &[0, 0, 0]);
     for _ in ["accepted", "picture 0"] {
-        store.delivered(store.next_mail().unwrap().unwrap().key).unwrap();
+        store.delivered(store.next_mail(&[]).unwrap().unwrap().key).unwrap();
     }
-    let second = store.next_mail().unwrap().unwrap();
+    let second = store.next_mail(&[]).unwrap().unwrap();
     let failed = |_: &str, delivered, seq| {
         assert_eq!((delivered, seq), (1, 3));
         status("failed")(seq)
@@ -131,7 +131,7 @@ fn a_job_that_was_told_to_be_done_does_not_fail_when_its_old_picture_cannot_be_s
         finish(&store, turn(&store, noon()).key, &[0, 0]);
         deliver_all(&store);
         ask(&store);
-        let too_large = store.next_mail().unwrap().unwrap();
+        let too_large = store.next_mail(&[]).unwrap().unwrap();
         store.replace_pictures(too_large.key, |_, _, _| panic!("a second outcome")).unwrap();
         assert_eq!(deliver_all(&store), left);
         assert_eq!(store.jobs_of(&client("esp32"), None, 9).unwrap().unwrap()[0].images, 2);

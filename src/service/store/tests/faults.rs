@@ -144,7 +144,7 @@ fn a_store_that_cannot_be_opened_again_fails_until_it_can() {
     let fault = store.heal().unwrap_err();
     assert!(fault.is_passing(), "{fault}");
     assert!(try_admit(&store, "a2").unwrap_err().is_passing());
-    assert!(store.next_mail().unwrap_err().is_passing());
+    assert!(store.next_mail(&[]).unwrap_err().is_passing());
     assert!(store.heal().is_err());
     std::fs::remove_dir(&file).unwrap();
     std::fs::rename(&away, &file).unwrap();
@@ -262,7 +262,7 @@ fn spoilt(page: usize) -> (TempDir, Store, StoreError) {
     std::fs::write(&file, bytes).unwrap();
     let mut fault = None;
     for _ in 0..200 {
-        let Some(mail) = store.next_mail().map_err(|error| fault = Some(error)).ok().flatten() else { break };
+        let Some(mail) = store.next_mail(&[]).map_err(|error| fault = Some(error)).ok().flatten() else { break };
         fault = store.delivered(mail.key).err();
         if fault.is_some() {
             break;
@@ -277,7 +277,7 @@ fn a_file_that_only_seemed_malformed_is_healed_and_one_that_is_stays_so() {
     assert!(fault.is_passing() && fault.is_damage(), "{fault}");
     let fault = store.heal().unwrap_err();
     assert!(matches!(fault, StoreError::Damaged(_)) && !fault.is_passing(), "{fault}");
-    assert!(matches!(store.next_mail(), Err(StoreError::Closed)));
+    assert!(matches!(store.next_mail(&[]), Err(StoreError::Closed)));
     let (_folder, store) = self::store();
     try_admit(&store, "a1").unwrap();
     store.suspect.store(true, std::sync::atomic::Ordering::Relaxed);

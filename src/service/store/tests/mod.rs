@@ -150,7 +150,7 @@ fn finish_with(store: &Store, key: JobKey, pictures: &[Delivery<'_>], time: Syst
 
 /// Takes the next message out of the outbox.
 fn post_comes(store: &Store) -> Option<Mail> {
-    let mail = store.next_mail().unwrap()?;
+    let mail = store.next_mail(&[]).unwrap()?;
     store.delivered(mail.key).unwrap();
     Some(mail)
 }

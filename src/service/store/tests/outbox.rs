@@ -68,18 +68,34 @@ fn the_outbox_keeps_its_order_whatever_happens_to_it() {
             3 => drop(store.again(&client("esp32"), &who, &Again::All).unwrap()),
             4 => drop(store.again(&client("esp32"), &who, &Again::Parts(1, vec![(0, 1), (2, 2)])).unwrap()),
             5 => {
-                if let Some(mail) = store.next_mail().unwrap().filter(|_| draw(3) == 0) {
+                if let Some(mail) = store.next_mail(&[]).unwrap().filter(|_| draw(3) == 0) {
                     store.split(mail.key, 1 + draw(9) as u32).unwrap();
                 }
             }
             _ => drop(post_comes(&store)),
         }
-        assert_eq!(store.next_mail().unwrap().map(|mail| mail.key), meant(&store), "step {step}");
+        assert_eq!(store.next_mail(&[]).unwrap().map(|mail| mail.key), meant(&store), "step {step}");
     }
     while post_comes(&store).is_some() {
-        assert_eq!(store.next_mail().unwrap().map(|mail| mail.key), meant(&store));
+        assert_eq!(store.next_mail(&[]).unwrap().map(|mail| mail.key), meant(&store));
     }
     assert_eq!(store.mail_waiting().unwrap(), 0);
+}
+
+#[test]
+fn what_is_on_its_way_holds_up_the_rest_of_its_job_and_no_other() {
+    let (_folder, store) = store();
+    for id in ["a1", "b2"] {
+        come(&store, "esp32", id, "", noon());
+        let key = turn(&store, noon()).key;
+        finish(&store, key, &[0]);
+    }
+    let next = |busy: &[JobKey]| store.next_mail(busy).unwrap();
+    let (first, second) = (next(&[]).unwrap(), next(&[next(&[]).unwrap().job]).unwrap());
+    assert_eq!([told(&first), told(&second)], ["a1 accepted", "b2 accepted"]);
+    assert_eq!(next(&[first.job, second.job]), None);
+    store.delivered(second.key).unwrap();
+    assert_eq!(told(&next(&[first.job]).unwrap()), "b2 picture 0");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn parts_join_to_the_picture() {
 fn the_manifest_goes_first_and_the_parts_before_done() {
     let (_folder, store) = store();
     in_parts(&store, 400);
-    assert_eq!(store.next_mail().unwrap().unwrap().seq, 2, "the number of `done`");
+    assert_eq!(store.next_mail(&[]).unwrap().unwrap().seq, 2, "the number of `done`");
     assert_eq!(store.mail_waiting().unwrap(), 5);
     assert_eq!(deliver_all(&store), ["a1 manifest 0", "a1 part 0.0", "a1 part 0.1", "a1 part 0.2", "a1 done"]);
 }
@@ -89,8 +89,8 @@ fn who_asks_for_the_same_parts_again_and_again_gets_them_once() {
 fn a_whole_picture_that_proves_too_large_goes_in_parts_and_done_says_so() {
     let (_folder, store) = store();
     let encoded = in_parts(&store, 0);
-    store.split(store.next_mail().unwrap().unwrap().key, 300).unwrap();
-    let (first, body) = (store.next_mail().unwrap().unwrap(), last_body(&store));
+    store.split(store.next_mail(&[]).unwrap().unwrap().key, 300).unwrap();
+    let (first, body) = (store.next_mail(&[]).unwrap().unwrap(), last_body(&store));
     assert!(matches!(first.kind, MailKind::Manifest(facts) if facts.part_bytes == 300));
     assert!(body.contains(r#""part_bytes":300,"parts":4"#), "{body}");
     let (manifests, joined) = join(&store);
@@ -111,7 +111,7 @@ fn parts_that_prove_too_large_begin_again_smaller() {
     post_comes(&store);
     post_comes(&store);
     store.again(&client("esp32"), &id("a1"), &Again::Parts(0, vec![(0, 0)])).unwrap();
-    store.split(store.next_mail().unwrap().unwrap().key, 250).unwrap();
+    store.split(store.next_mail(&[]).unwrap().unwrap().key, 250).unwrap();
     let (manifests, joined) = join(&store);
     assert_eq!(manifests.iter().map(|facts| facts.part_bytes).collect::<Vec<_>>(), [250]);
     assert_eq!(joined, encoded.bytes);
@@ -124,7 +124,7 @@ fn only_the_picture_that_is_too_large_is_split() {
     deliver_all(&store);
     finish(&store, turn(&store, noon()).key, &[0, 0]);
     post_comes(&store);
-    store.split(store.next_mail().unwrap().unwrap().key, 5).unwrap();
+    store.split(store.next_mail(&[]).unwrap().unwrap().key, 5).unwrap();
     assert_eq!(deliver_all(&store), ["a1 manifest 1", "a1 part 1.0", "a1 part 1.1", "a1 done"]);
 }
 

@@ -1,17 +1,6 @@
-//! One acknowledgement at a time, in both directions.
+//! What came in and is not acknowledged yet.
 
 use std::collections::VecDeque;
-
-/// What the one unacknowledged message of ours is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// Mail with this key in the outbox.
-    Mail(i64),
-    /// A retained topic.
-    Retained,
-    /// The first answer that is not stored.
-    Answer,
-}
 
 /// Incoming messages in the order they came: MQTT wants them acknowledged in that order.
 pub(super) struct Inbox<M> {
