@@ -6,7 +6,7 @@ use crate::support::broker::Mosquitto;
 use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::Listener;
-use crate::support::node::Node;
+use crate::support::node::{BREAKS_THE_TOKENIZER, Node};
 
 const REQUEST: &str = "diffused/jet1/request/esp32";
 
@@ -194,4 +194,23 @@ fn defaults_of_the_prompt_topic_are_set_told_and_kept() {
     assert_eq!(accepted["seed"], json!(5));
     broker.publish(REQUEST, r#"{"id":"a1","prompt":"x","seed":9}"#, &[]);
     listener.status("a1", "done");
+}
+
+#[test]
+fn a_message_over_which_a_reader_panics_is_answered_and_stops_nobody() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::online(&broker, Painter::default(), &listener);
+    let asked = json!({"id": "a1", "prompt": BREAKS_THE_TOKENIZER, "tags": {"room": "hall"}});
+    broker.publish(REQUEST, asked.to_string(), &[]);
+    let status = listener.status("a1", "rejected");
+    assert_eq!((&status["code"], &status["tags"]["room"]), (&json!("internal"), &json!("hall")));
+    // Settings have no answer but the retained topic, which is told again.
+    let told = listener.on("jet1/defaults").len();
+    broker.publish("diffused/jet1/defaults/set", json!({"negative_prompt": BREAKS_THE_TOKENIZER}).to_string(), &[]);
+    broker.publish("diffused/jet1/defaults/set", json!({"negative_prompt": "rain"}).to_string(), &[]);
+    eventually("the defaults were told again", || listener.on("jet1/defaults").len() > told);
+    assert_eq!(listener.on("jet1/defaults").last().unwrap().json()["negative_prompt"], json!("rain"));
+    broker.publish(REQUEST, json!({"id": "a2", "prompt": "x"}).to_string(), &[]);
+    listener.status("a2", "done");
 }

@@ -1,12 +1,18 @@
 //! Several nodes behind one shared subscription.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use diffused::app::{Appliance, rules};
+use diffused::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::broker::Mosquitto;
 use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::Listener;
-use crate::support::node::Node;
+use crate::support::node::{Node, facts};
 
 const POOL: &str = "diffused/pool/studio/request/esp32";
 
@@ -127,4 +133,34 @@ fn a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker() {
         listener.status(&format!("a{index}"), "done");
     }
     assert_eq!(stays.painter.finished(), 4);
+}
+
+#[test]
+fn a_node_that_loads_its_models_joins_its_pools_afterwards() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let (store, file) = (tempfile::tempdir().unwrap(), Path::new("test.toml"));
+    let text = format!(
+        "[node]\nname = 'jet1'\n[mqtt]\nurl = '{}'\n[store]\ndir = '{}'\n[pool]\nnames = ['studio']",
+        broker.url(),
+        store.path().display()
+    );
+    let config = Config::parse(&text, file).unwrap();
+    let mut loading = Appliance::connect(&config).unwrap();
+    listener.first_where("jet1/state", |heard| heard.json()["lifecycle"] == json!("loading"));
+    let works = node(&broker, "n2", Painter::default(), "");
+    online(&listener, &["n2"]);
+    for index in 0..4 {
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string(), &[]);
+        listener.status(&format!("a{index}"), "done");
+    }
+    assert!(listener.on("/handback/").is_empty(), "it would only have handed them back");
+    works.stop();
+    let rules = rules(&config, vec![facts()], file).unwrap();
+    loading.begin(&config, rules, Arc::new(Painter::default()), Box::new(|| None)).unwrap();
+    online(&listener, &["jet1"]);
+    broker.publish(POOL, r#"{"id":"late","prompt":"x"}"#, &[]);
+    listener.status("late", "done");
+    assert_eq!(nodes(&listener, "late", "done"), ["jet1"]);
+    loading.supervise(&AtomicBool::new(true)).unwrap();
 }

@@ -228,14 +228,11 @@ impl Talk {
             let _ = client.try_disconnect();
             return Ok(());
         }
-        let filters = self.filters();
-        let packets = filters.chunks(FILTERS);
-        let awaited = packets.len();
-        for packet in packets {
-            if let Err(error) = client.try_subscribe_many(packet.iter().cloned()) {
-                tracing::error!(%error, "cannot subscribe");
-            }
+        let mut filters = self.filters();
+        if self.has_begun {
+            filters.extend(self.pool_filters());
         }
+        let awaited = subscribe(&client, &filters);
         let max_packet = self.limit.of(max_packet);
         let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
         self.courier.desk.activity.change(|now| now.room = Some(room));
@@ -247,7 +244,7 @@ impl Talk {
         Ok(())
     }
 
-    /// Everything that is subscribed to, in one packet.
+    /// Everything that is subscribed to, but the requests of pools.
     fn filters(&self) -> Vec<Filter> {
         let (topics, pools) = (&self.courier.topics, &self.courier.pools);
         let plain = |path: String| Filter {
@@ -261,9 +258,21 @@ impl Talk {
         let others = Filter { nolocal: true, ..Filter::new(topics.state(), QoS::AtLeastOnce) };
         let doors = topics.doors(self.courier.shortcut).into_iter().map(plain);
         let orders = pools.iter().flat_map(|pool| topics.pool_orders(pool)).map(plain);
+        doors.chain(orders).chain([others]).collect()
+    }
+
+    /// The requests of pools, for a node that can work: one that still loads its models would only hand them back.
+    fn pool_filters(&self) -> Vec<Filter> {
+        let (topics, pools) = (&self.courier.topics, &self.courier.pools);
         let shared = pools.iter().flat_map(|pool| topics.pool_requests(pool));
-        let shared = shared.map(|path| Filter { preserve_retain: true, ..Filter::new(path, QoS::AtLeastOnce) });
-        doors.chain(orders).chain(shared).chain([others]).collect()
+        shared.map(|path| Filter { preserve_retain: true, ..Filter::new(path, QoS::AtLeastOnce) }).collect()
+    }
+
+    /// The models are there, and the line may be.
+    pub(super) fn join_pools(&mut self) {
+        if let Some(client) = &self.line.client {
+            self.line.awaited += subscribe(client, &self.pool_filters());
+        }
     }
 
     fn forget_connection(&mut self) {
@@ -289,4 +298,16 @@ impl Talk {
         self.line.subscribed = true;
         self.queue_all();
     }
+}
+
+/// Asks for subscriptions; returns how many answers will come.
+fn subscribe(client: &Handle, filters: &[Filter]) -> usize {
+    let packets = filters.chunks(FILTERS);
+    let awaited = packets.len();
+    for packet in packets {
+        if let Err(error) = client.try_subscribe_many(packet.iter().cloned()) {
+            tracing::error!(%error, "cannot subscribe");
+        }
+    }
+    awaited
 }

@@ -1,5 +1,7 @@
 //! What comes in: requests and commands, each acknowledged once it is safe or answered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rumqttc::v5::mqttbytes::v5::Publish;
 
 use super::{Answer, Talk};
@@ -34,12 +36,12 @@ impl Talk {
                 self.hear_of_another(&publish);
                 None
             }
-            Some(door) => self.answer(door, &publish)?,
-            None => {
-                tracing::warn!("a message on a topic that names no client is ignored");
-                self.courier.desk.activity.change(|now| now.ignored += 1);
-                None
-            }
+            Some(door) => match catch_unwind(AssertUnwindSafe(|| self.answer(door, &publish))) {
+                Ok(answer) => answer?,
+                // It must not end the service: the broker would send the message again after every start.
+                Err(_) => self.ignored("a message over which a reader panicked is ignored"),
+            },
+            None => self.ignored("a message on a topic that names no client is ignored"),
         };
         match answer {
             // There is no room to give so much back: its requester hears why, and tries again later.
@@ -57,6 +59,13 @@ impl Talk {
             None => self.inbox.settle(ticket),
         }
         Ok(())
+    }
+
+    /// Nothing is said to a message; that there was one is counted.
+    fn ignored<T>(&self, why: &str) -> Option<T> {
+        tracing::warn!("{why}");
+        self.courier.desk.activity.change(|now| now.ignored += 1);
+        None
     }
 
     /// While we leave, requests of a pool go to others; anything else the broker keeps for us, unacknowledged.

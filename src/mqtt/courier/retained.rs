@@ -26,7 +26,9 @@ impl Talk {
         if !self.has_begun && self.courier.desk.activity.snapshot().phase == Phase::Working {
             self.courier.desk.remember_defaults()?;
             self.has_begun = true;
-            if self.line.subscribed {
+            // Where there are pools, their subscriptions are answered, and then everything is told.
+            self.join_pools();
+            if self.line.subscribed && self.courier.pools.is_empty() {
                 self.queue_all();
             }
         }

@@ -9,6 +9,7 @@ mod rate;
 mod upload;
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -190,7 +191,9 @@ impl Desk {
             fresh_id: fresh_id.clone(),
             fresh_seed: fresh_seed(),
         };
-        let request = Request::parse(&arrival, &self.rules.now());
+        let rules = self.rules.now();
+        let request = catch_unwind(AssertUnwindSafe(|| Request::parse(&arrival, &rules)));
+        let request = request.unwrap_or_else(|_| Err(gave_up(message)));
         match fault.take() {
             Some(error) => Err(error),
             None => Ok(request),
@@ -225,6 +228,12 @@ impl Desk {
         (self.notify)(Notice::Mail);
         Ok(())
     }
+}
+
+/// A reader panicked over a request. That must not end the service: the broker would send it again after every start.
+fn gave_up(message: &Message) -> Refused {
+    let (id, tags) = Request::label(&message.payload, message.correlation.as_deref());
+    Refused { id, tags, rejection: Rejection::new(Code::Internal, "reading the request failed, see the log") }
 }
 
 /// What makes two messages the same request.

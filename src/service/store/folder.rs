@@ -4,6 +4,8 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::StoreError;
 
@@ -35,12 +37,19 @@ pub(super) fn own(file: &Path) -> io::Result<File> {
     Ok(opened)
 }
 
+/// How long a folder is waited for: a process that is just ending, or a child that it is just starting, still holds it.
+const LEAVES: Duration = Duration::from_secs(1);
+
 /// Takes the folder for this process, as long as the file is held.
 pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let lock = own(&folder.join("store.lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let end = Instant::now() + LEAVES;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LEAVES / 50),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
