@@ -97,6 +97,11 @@ impl Admin {
             Self::Clear => "clear",
         }
     }
+
+    /// The order of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|order| order.name() == name)
+    }
 }
 
 /// The commands' names, in the contract's order.
@@ -167,9 +172,8 @@ impl Admin {
     /// Reads an administrator's order of at most `limit` bytes.
     pub fn parse(payload: &[u8], retained: bool, limit: usize) -> Result<Order<Self>, RefusedCommand> {
         let names = Self::ALL.map(Self::name);
-        let find = |name: &str| Self::ALL.into_iter().find(|order| order.name() == name);
         let unknown = || Rejection::field("command", "command must be an administrator's");
-        order(payload, retained, limit, &names, |name, _| find(name).ok_or_else(unknown))
+        order(payload, retained, limit, &names, |name, _| Self::named(name).ok_or_else(unknown))
     }
 }
 

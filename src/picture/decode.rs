@@ -1,13 +1,16 @@
 //! Files into pictures: PNG, JPEG, WebP and BMP, told apart by their content, within limits.
 
+mod jpeg;
+
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use super::grid::Grid;
 use super::{Gray, Picture};
 
-/// What a file may ask for. All of it is known from the header, and checked before anything is allocated for pixels.
+/// What a file may ask for. All of it is known without decoding, and checked before anything is allocated for pixels.
+/// From the pixels follows how many scans a JPEG may have: 100, but 20 if it has all the pixels that it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Pixels of the picture.
@@ -24,7 +27,7 @@ pub enum DecodeError {
     /// It asks for more than a limit allows.
     #[error("the picture may have at most {limit} {what}, got {got}")]
     TooLarge {
-        /// What is limited: "pixels", "pixels a side" or "bytes while it is decoded".
+        /// What is limited: "pixels", "pixels a side", "bytes while it is decoded" or "scans at its size".
         what: &'static str,
         /// The limit.
         limit: u64,
@@ -95,11 +98,15 @@ fn decoded(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeErr
 }
 
 fn trusting(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+    let (file, scans) = if jpeg::is_jpeg(file) {
+        let breaks_off = || DecodeError::Unreadable("a JPEG file that breaks off".to_owned());
+        let whole = jpeg::whole(file).ok_or_else(breaks_off)?;
+        (whole, jpeg::scans(whole))
+    } else {
+        (file, 0)
+    };
     let mut reader =
         ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|error| unreadable(error.into()))?;
-    if reader.format() == Some(ImageFormat::Jpeg) && !ends(file) {
-        return Err(DecodeError::Unreadable("a JPEG file that breaks off".to_owned()));
-    }
     let mut allowed = Limits::no_limits();
     allowed.max_alloc = Some(limits.memory);
     reader.limits(allowed);
@@ -107,7 +114,7 @@ fn trusting(file: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeEr
         ImageError::Limits(_) => too_many_pixels(file, limits),
         error => unreadable(error),
     })?;
-    check(&decoder, limits)?;
+    check(&decoder, scans, limits)?;
     let orientation = decoder.orientation().map_err(unreadable)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(orientation);
@@ -134,36 +141,28 @@ fn too_many_pixels(file: &[u8], limits: &DecodeLimits) -> DecodeError {
 /// for our form. Measured with every format; the most was 8.5, by a progressive CMYK JPEG.
 const WORKING: u64 = 9;
 
-fn check(decoder: &impl ImageDecoder, limits: &DecodeLimits) -> Result<(), DecodeError> {
+/// Scans that a JPEG file may have at most. Encoders write up to 18, and each goes over the whole picture for a few
+/// bytes, so that a small file could keep the decoder busy for minutes.
+const SCANS: u64 = 100;
+/// Scans that it may have as a picture of as many pixels as are allowed.
+const SCANS_OF_THE_LARGEST: u64 = 20;
+
+fn check(decoder: &impl ImageDecoder, scans: u64, limits: &DecodeLimits) -> Result<(), DecodeError> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     let memory = decoder.total_bytes().saturating_add(pixels.saturating_mul(WORKING));
+    let most_scans = SCANS.min(limits.pixels.saturating_mul(SCANS_OF_THE_LARGEST) / pixels.max(1));
     let asked = [
         ("pixels a side", u64::from(limits.side), u64::from(width.max(height))),
         ("pixels", limits.pixels, pixels),
         ("bytes while it is decoded", limits.memory, memory),
+        ("scans at its size", most_scans, scans),
     ];
     match asked.into_iter().find(|(_, limit, got)| got > limit) {
         Some((what, limit, got)) => Err(DecodeError::TooLarge { what, limit, got }),
         None if pixels == 0 => Err(DecodeError::Unreadable(format!("{width}x{height} pixels"))),
         None => Ok(()),
     }
-}
-
-/// Whether a JPEG file has its end marker behind the first scan. The decoder makes up what is missing, and half a grey
-/// picture is none. Within the scans the marker's bytes cannot occur, before them (in a thumbnail) they can.
-fn ends(file: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    let mut rest = file.get(2..).unwrap_or_default();
-    while let [0xff, marker, high, low, ..] = rest {
-        if *marker == START_OF_SCAN {
-            return rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
-        }
-        // A marker may be preceded by fill bytes.
-        let skipped = if *marker == 0xff { 1 } else { 2 + usize::from(u16::from_be_bytes([*high, *low])) };
-        rest = rest.get(skipped..).unwrap_or_default();
-    }
-    false
 }
 
 fn unreadable(error: ImageError) -> DecodeError {

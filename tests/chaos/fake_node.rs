@@ -7,15 +7,16 @@
 //! Every generation's begin and end is appended to the log, so that a test knows what was made twice and over what
 //! the process died: `MICROSECONDS PROCESS begin|end PROMPT`, time in microseconds since 1970.
 
-// Its one module is shared with the tests.
+// Its modules are shared with the tests.
 #![allow(unreachable_pub)]
 // A helper of tests fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../support/flat.rs"]
+mod flat;
 #[path = "picture.rs"]
 mod picture;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,9 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use diffused::app::{Appliance, rules};
 use diffused::config::Config;
-use diffused::diffusion::{SchedulerConfig, sampler};
-use diffused::job::units::{ClipSkip, GuidanceScale, Size, Steps};
-use diffused::job::{Code, Failure, Generate, Made, Mode, ModelFacts, Progress, Reading, Recipe, Stage, Watch};
+use diffused::job::{Code, Failure, Generate, Made, Progress, Recipe, Stage, Watch};
 use diffused::picture::Picture;
 use diffused::service::Patience;
 
@@ -63,7 +62,7 @@ fn main() {
         let limit = Duration::from_millis(millis);
         Patience { first: limit, least: limit }
     });
-    let rules = rules(&config, vec![facts()], &args.config).unwrap();
+    let rules = rules(&config, vec![flat::flat()], &args.config).unwrap();
     let actor = Actor { log: Log::open(&args.log), pass: Duration::from_millis(args.pass), leak: args.leak };
     let started = Appliance::start(&config, rules, Arc::new(actor), Box::new(|| None));
     if let Err(error) = started.and_then(|appliance| appliance.patient(patience).supervise(&stop)) {
@@ -152,32 +151,5 @@ impl Log {
     fn begins(&self, prompt: &str) -> usize {
         let begin = format!(" begin {prompt}");
         std::fs::read_to_string(&self.path).unwrap().lines().filter(|line| line.ends_with(&begin)).count()
-    }
-}
-
-/// A model that counts words as tokens.
-fn facts() -> ModelFacts {
-    ModelFacts {
-        name: "flat".to_owned(),
-        family: "sd1",
-        size: Size::new(64, 64).unwrap(),
-        fixed_size: false,
-        multiple: 8,
-        steps: Steps::try_from(4).unwrap(),
-        guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
-        guidance: "cfg",
-        sampler: sampler::find("ddim").unwrap(),
-        scheduler: SchedulerConfig::parse("{}").unwrap(),
-        modes: vec![Mode::Text],
-        encodes_at_random: false,
-        estimates_depth: false,
-        labels: Vec::new(),
-        read: Arc::new(|prompt, _| {
-            let tokens = prompt.text().split_whitespace().count();
-            Reading { tokens, chunks: 1, lost: 0, embeddings: BTreeSet::new() }
-        }),
-        clip_skip: ClipSkip::NONE,
-        most_clip_skip: ClipSkip::NONE,
-        adapters: Vec::new(),
     }
 }

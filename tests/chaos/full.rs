@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::storm::{Weather, Wreck};
+use super::weather::Weather;
+use super::wreck::Wreck;
 use super::{dice, overload, soak_of, steady, survives};
 
 /// A number from the environment, for runs of another length.

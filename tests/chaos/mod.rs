@@ -9,7 +9,7 @@
 //! | `wire`, `requester`, `monitor` | requesters with a client of their own |
 //! | `mosquitto`, `node` | the two processes that are killed |
 //! | `oracle`, `steady` | what may be and what may not; pure |
-//! | `storm` | random kills |
+//! | `storm`, `weather`, `wreck` | random kills, how many, and what came of them |
 //! | `asker`, `overload`, `soak` | requests without kills: too many, and very many |
 //! | `watchdog` | a supervisor as systemd |
 
@@ -27,7 +27,9 @@ mod soak;
 mod steady;
 mod storm;
 mod watchdog;
+mod weather;
 mod wire;
+mod wreck;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -38,8 +40,9 @@ use self::node::Node;
 use self::oracle::{Fault, What};
 use self::overload::{Flood, QUEUE};
 use self::soak::Soak;
-use self::storm::{Weather, Wreck};
 use self::watchdog::Supervisor;
+use self::weather::Weather;
+use self::wreck::Wreck;
 
 /// Microseconds since 1970.
 fn now() -> i64 {

@@ -10,118 +10,14 @@ use super::dice::Dice;
 use super::monitor::Monitor;
 use super::mosquitto::Mosquitto;
 use super::node::Node;
-use super::oracle::{Fault, Seen, Work, judge};
-use super::requester::{self, Errand, sha256};
+use super::oracle::Seen;
+use super::requester::{self, Errand};
+use super::weather::{Weather, script};
 use super::wire::Wire;
-use super::{picture, steady};
+use super::wreck::Wreck;
 
 /// How long a node may take to be online.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How bad the weather is.
-#[derive(Clone)]
-pub struct Weather {
-    pub seed: u64,
-    pub clients: usize,
-    /// Requests of all clients together.
-    pub requests: u64,
-    /// Jobs that the queue holds.
-    pub queue: usize,
-    /// Milliseconds that a picture takes.
-    pub pass: u64,
-    /// Mean times between kills.
-    pub service: Duration,
-    pub broker: Duration,
-    /// Mean time that the broker stays away.
-    pub away: Duration,
-    /// Whether the broker loses its state with every kill.
-    pub wiped: bool,
-    /// After how long a requester asks again.
-    pub patience: Duration,
-    /// How long it may take altogether.
-    pub limit: Duration,
-}
-
-/// What came of it.
-#[derive(Clone)]
-pub struct Wreck {
-    pub seen: Vec<Seen>,
-    pub work: Vec<Work>,
-    /// Kills of the service, and of the broker.
-    pub kills: (usize, usize),
-    /// Seconds until `online`: after a start of the service, and after the broker came back.
-    pub recoveries: (Vec<f64>, Vec<f64>),
-    /// Retained topics at the end, below the node's own.
-    pub retained: BTreeSet<String>,
-    /// Exit code of the clean stop at the end.
-    pub exit: Option<i32>,
-    pub took: Duration,
-}
-
-impl Wreck {
-    /// What the oracle says.
-    pub fn faults(&self) -> BTreeSet<Fault> {
-        judge(&self.seen, &self.work, &|job| expected(job), &|seed| sha256(&picture::pixels(seed, 64, 64)))
-    }
-
-    /// The figures, for people.
-    pub fn report(&self) -> String {
-        let count =
-            |wanted: &str| self.seen.iter().filter(|seen| format!("{:?}", seen.what).starts_with(wanted)).count();
-        let jobs: BTreeSet<&str> = self.seen.iter().map(|seen| seen.job.as_str()).collect();
-        let again = self.work.iter().filter(|work| work.begins).count() as i64 - jobs.len() as i64;
-        let poison: BTreeSet<&str> = self
-            .seen
-            .iter()
-            .filter(|seen| matches!(&seen.what, super::oracle::What::Outcome(outcome) if outcome.code == "poison"))
-            .map(|seen| seen.job.as_str())
-            .collect();
-        let times = |name: &str, times: &[f64]| {
-            format!(
-                "{name}: {} times, median {:.2} s, p99 {:.2} s",
-                times.len(),
-                steady::quantile(times, 0.5),
-                steady::quantile(times, 0.99)
-            )
-        };
-        format!(
-            "{} jobs in {:.0} s; sent {} times, refused {}, outcomes heard {}, pictures heard {}\n\
-             kills: service {}, broker {}; begun again {again}, poison {}\nonline again after {}\nonline again after {}",
-            jobs.len(),
-            self.took.as_secs_f64(),
-            count("Sent"),
-            count("Refused"),
-            count("Outcome"),
-            count("Picture"),
-            self.kills.0,
-            self.kills.1,
-            poison.len(),
-            times("a kill of the service", &self.recoveries.0),
-            times("the broker's return", &self.recoveries.1),
-        )
-    }
-}
-
-/// What a job's prompt says after its name: one in two hundred kills the process the first time, some fail.
-pub fn script(job: &str) -> &'static str {
-    let number: u64 = job.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
-    match number % 200 {
-        33 => "crash-once",
-        66 | 166 => "fail",
-        99 => "oom",
-        133 => "crash",
-        _ => "",
-    }
-}
-
-fn expected(job: &str) -> &'static str {
-    match script(job) {
-        "fail" => "inference",
-        "oom" => "out_of_memory",
-        "crash" => "poison",
-        _ => "done",
-    }
-}
 
 /// Lets the storm go over a node and its requesters until every request has its outcome.
 pub fn rage(weather: &Weather, folder: &Path) -> Wreck {
@@ -283,21 +179,6 @@ impl<'a> Storm<'a> {
         let retained = retained(self.broker.port);
         let exit = self.node.stop();
         Wreck { seen, work: self.node.work(), kills: self.kills, recoveries: self.recoveries, retained, exit, took }
-    }
-}
-
-/// For looking closer: what happened, in order.
-impl Wreck {
-    pub fn story(&self, job: &str) -> String {
-        let seen = self.seen.iter().filter(|seen| seen.job == job).map(|seen| (seen.time, format!("{:?}", seen.what)));
-        let work =
-            self.work.iter().filter(|work| work.job == job).map(|work| {
-                (work.time, format!("{} in life {}", if work.begins { "begun" } else { "made" }, work.life))
-            });
-        let mut all: Vec<_> = seen.chain(work).collect();
-        all.sort();
-        let first = all.first().map_or(0, |first| first.0);
-        all.iter().map(|(time, what)| format!("{job} {:9.3} s  {what}\n", (time - first) as f64 / 1e6)).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use diffused::job::{Limits, ModelFacts, Origin, Reading, Request, Rules};
 use diffused::picture::{DecodeLimits, Picture};
 use serde_json::{Map, json};
 
-use super::pictures::{claiming, golden};
+use super::pictures::{claiming, golden, with_scans};
 use crate::support::node::facts;
 
 /// How often work was done for a request: prompts read by the tokenizer, pictures looked for.
@@ -130,6 +130,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     encoder.add_ztxt_chunk("bomb".to_owned(), "a".repeat(64 << 20)).unwrap();
     encoder.write_header().unwrap().write_image_data(&[0]).unwrap();
     let mut jpeg = golden("jpeg_rgb6");
+    let mut scans = with_scans("jpeg_rgb6", 60_000);
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     let mut patched = |side: u16| {
         jpeg[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
@@ -137,6 +138,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         jpeg.clone()
     };
     let (whole, claims) = (patched(4096), patched(65_535));
+    scans[frame + 5..frame + 9].copy_from_slice(&[4, 0, 0x40, 0]);
     let mut bmp = golden("bmp");
     bmp[18..26].copy_from_slice(&[0, 16, 0, 0, 0, 16, 0, 0]);
     let mut webp = golden("webp");
@@ -151,6 +153,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("a text of 64 MiB in a PNG", text),
         ("a JPEG that claims 4096 x 4096", whole),
         ("a JPEG that claims 65535 x 65535", claims),
+        ("a JPEG of 60,000 scans that claims 16384 x 1024", scans),
         ("a BMP that claims 4096 x 4096", bmp),
         ("a WebP that claims 16384 x 16384", webp),
     ]

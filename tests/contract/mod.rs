@@ -10,6 +10,7 @@ use crate::support::node::Node;
 mod bytes;
 mod codes;
 mod fields;
+mod five;
 mod limits;
 mod matrix;
 mod messages;

@@ -23,6 +23,13 @@ pub fn claiming(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
+/// A JPEG file of so many scans more, each of which says that nothing changes.
+pub fn with_scans(name: &str, scans: usize) -> Vec<u8> {
+    let file = golden(name);
+    let (image, end) = file.split_at(file.len() - 2);
+    [image, &[0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0x10, 0].repeat(scans), end].concat()
+}
+
 /// A WebP animation of one frame, around the frame of the golden file.
 fn animation() -> Vec<u8> {
     let file = golden("webp");
@@ -84,6 +91,7 @@ fn files() -> Vec<Row> {
         ("one pixel of height", golden("png_l")),
         ("a CMYK JPEG", golden("jpeg_cmyk")),
         ("a progressive JPEG", golden("jpeg_progressive")),
+        ("a JPEG of very many scans", with_scans("jpeg_progressive", 80)),
         ("16 bits a channel", golden("png_rgb16")),
         ("16 bits of grey", golden("png_l16")),
         ("16 bits and transparent", golden("png_rgba16")),
@@ -100,6 +108,8 @@ fn files() -> Vec<Row> {
         ("the largest PNG", claiming(i32::MAX as u32, i32::MAX as u32)),
         ("a long strip", claiming(16_385, 1)),
         ("more pixels than allowed", claiming(4104, 4096)),
+        ("a progressive JPEG of 10,000 scans", with_scans("jpeg_progressive", 10_000)),
+        ("a JPEG of 10,000 scans", with_scans("jpeg_rgb6", 10_000)),
     ];
     let nothing = [("a PNG of no pixels", no_pixels())];
     let wrong = wrong.into_iter().chain(nothing).map(|(what, file)| showing(what, &file, "invalid_image"));

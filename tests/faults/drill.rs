@@ -9,10 +9,13 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod calls;
 mod crash;
 mod dice;
 mod disk;
 mod dump;
+#[path = "../support/flat.rs"]
+mod flat;
 mod outside;
 mod power;
 mod record;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::trace::hex;
+use super::calls::hex;
 
 /// Every table with the number of its rows and a hash of all that is in them, as JSON; equal if and only if they hold the same.
 pub fn dump(file: &Path) -> rusqlite::Result<String> {

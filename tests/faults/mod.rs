@@ -1,9 +1,11 @@
 //! Power cuts, crashes inside of the store's transitions, and sick disks: the short form of what `store-drill` does.
 
+mod calls;
 mod crash;
 mod dice;
 mod disk;
 mod dump;
+mod insist;
 mod power;
 mod record;
 mod shim;
@@ -15,6 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 use self::power::{Plan, Planted, replay};
+use crate::support::flat;
 
 /// Jobs of the short form.
 const JOBS: u64 = 14;
@@ -28,7 +31,7 @@ fn the_drill() {
     let marks = std::env::var_os("DRILL_MARKS").unwrap();
     let jobs = std::env::var("DRILL_JOBS").unwrap().parse().unwrap();
     match jobs {
-        0 => trace::suffer(Path::new(&folder), Path::new(&marks), &["F", "R", "W", "S", "A"]),
+        0 => insist::suffer(Path::new(&folder), Path::new(&marks), &["F", "R", "W", "S", "A"]),
         jobs => trace::drive(Path::new(&folder), Path::new(&marks), jobs),
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use diffused::service::Store;
 use serde_json::{Map, Value};
 
+use super::calls::carry_on;
 use super::dump::{broken_rules, dump};
-use super::trace::carry_on;
 
 /// Calls whose loss costs only a repetition: the broker gets a message twice.
 const RELAXED: [&str; 1] = ["delivered"];

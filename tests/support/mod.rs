@@ -4,6 +4,7 @@ pub mod broker;
 pub mod changes;
 pub mod contract;
 pub mod fake;
+pub mod flat;
 pub mod listener;
 pub mod node;
 pub mod pixels;

@@ -7,13 +7,13 @@ use std::thread::JoinHandle;
 
 use diffused::app::{AppError, Appliance, rules};
 use diffused::config::Config;
-use diffused::diffusion::{SchedulerConfig, sampler};
-use diffused::job::units::{ClipSkip, GuidanceScale, Size, Steps};
+use diffused::job::units::ClipSkip;
 use diffused::job::{AdapterFacts, AdapterKind, Fit, Mode, ModelFacts, Reading, Rules};
 use tempfile::TempDir;
 
 use super::broker::Mosquitto;
 use super::fake::Painter;
+use super::flat::flat;
 use super::listener::Listener;
 
 /// A running service called `jet1`; stopped when dropped.
@@ -93,32 +93,22 @@ impl Drop for Node {
 /// A prompt over which the tokenizer panics.
 pub const BREAKS_THE_TOKENIZER: &str = "breaks the tokenizer";
 
-/// A model that counts words as tokens.
+/// The flat model with more modes, with labels, and with adapters of which a prompt may name one.
 pub fn facts() -> ModelFacts {
+    let plain = flat();
+    let count = Arc::clone(&plain.read);
     ModelFacts {
-        name: "flat".to_owned(),
-        family: "sd1",
-        size: Size::new(64, 64).unwrap(),
-        fixed_size: false,
-        multiple: 8,
-        steps: Steps::try_from(4).unwrap(),
-        guidance_scale: GuidanceScale::try_from(5.0).unwrap(),
-        guidance: "cfg",
-        sampler: sampler::find("ddim").unwrap(),
-        scheduler: SchedulerConfig::parse("{}").unwrap(),
         modes: vec![Mode::Text, Mode::Image, Mode::Inpaint],
-        encodes_at_random: false,
-        estimates_depth: false,
         labels: vec!["red".to_owned(), "blue".to_owned()],
-        read: Arc::new(|prompt, _| {
+        read: Arc::new(move |prompt, skip| {
             assert_ne!(prompt.text(), BREAKS_THE_TOKENIZER);
-            let words: Vec<&str> = prompt.text().split_whitespace().collect();
-            let embeddings = words.iter().filter(|word| **word == "narrow").map(|word| (*word).to_owned()).collect();
-            Reading { tokens: words.len(), chunks: 1, lost: 0, embeddings }
+            let words = prompt.text().split_whitespace();
+            let embeddings = words.filter(|word| *word == "narrow").map(str::to_owned).collect();
+            Reading { embeddings, ..count(prompt, skip) }
         }),
-        clip_skip: ClipSkip::NONE,
         most_clip_skip: ClipSkip::at_most(2),
         adapters: adapters(),
+        ..plain
     }
 }
 

@@ -7,14 +7,13 @@ use serde_json::Value;
 use super::talk::{Act, Event, Talk};
 use super::target::{About, What};
 use super::{AskError, Target};
+use crate::job::command::{Admin, Command};
 use crate::job::units::{Client, JobId};
 
 /// Without an answer for this long a command that may be repeated is sent again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Every node of a pool answers; a no of one is the answer if no other says yes within this time.
 const OTHERS: Duration = Duration::from_secs(2);
-/// What an administrator orders; everything else is a client's command.
-const ADMIN: [&str; 6] = ["pause", "resume", "drain", "reload", "announce", "clear"];
 
 /// A command on its way.
 pub(super) struct Question {
@@ -37,9 +36,10 @@ impl Question {
     /// A command that has an id.
     pub(super) fn new(target: Target, client: Client, id: JobId, command: &Value) -> Self {
         let word = command.get("command").and_then(Value::as_str).unwrap_or("");
-        let topic = target.order(ADMIN.contains(&word), &client);
+        // What is no administrator's order is a client's command.
+        let topic = target.order(Admin::named(word).is_some(), &client);
         let payload = command.to_string().into_bytes();
-        let repeatable = word != "repeat";
+        let repeatable = word != Command::Repeat.name();
         let (granted, sent, answer, last_word) = (false, None, None, None);
         Self { target, client, id, topic, payload, repeatable, granted, sent, answer, last_word }
     }

@@ -96,6 +96,43 @@ fn a_thumbnails_end_is_not_the_pictures_end() {
     assert!(complaint(&thumbnail[..thumbnail.len() - 9], &ROOMY).ends_with("breaks off"));
 }
 
+/// A JPEG file with more scans, each of which says of the first component that nothing changes.
+fn with_scans(name: &str, scans: usize) -> Vec<u8> {
+    const NOTHING_NEW: [u8; 11] = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0x10, 0];
+    let jpeg = file(name);
+    let (end, own) = (jpeg.len() - 2, jpeg::scans(&jpeg) as usize);
+    [&jpeg[..end], &NOTHING_NEW.repeat(scans - own), &jpeg[end..]].concat()
+}
+
+#[test]
+fn a_jpeg_of_countless_scans_is_refused_before_it_is_decoded() {
+    let original = Picture::decode(&file("jpeg_progressive"), &ROOMY).unwrap();
+    assert_eq!(Picture::decode(&with_scans("jpeg_progressive", 100), &ROOMY).unwrap(), original);
+    let expected = "the picture may have at most 100 scans at its size, got 101";
+    assert_eq!(complaint(&with_scans("jpeg_progressive", 101), &ROOMY), expected);
+    assert_eq!(complaint(&with_scans("jpeg_rgb6", 101), &ROOMY), expected, "not progressive");
+    let pixels = u64::from(original.width()) * u64::from(original.height());
+    let largest = DecodeLimits { pixels, ..ROOMY };
+    assert!(Picture::decode(&with_scans("jpeg_progressive", 20), &largest).is_ok());
+    let expected = "the picture may have at most 20 scans at its size, got 21";
+    assert_eq!(complaint(&with_scans("jpeg_progressive", 21), &largest), expected);
+}
+
+#[test]
+fn scans_cannot_hide_in_a_segment_or_behind_an_end_that_is_none() {
+    let jpeg = file("jpeg_progressive");
+    let end = jpeg.len() - 2;
+    let comment = |text: &[u8]| [&[0xff, 0xfe], &(text.len() as u16 + 2).to_be_bytes()[..], text].concat();
+    let hidden = [&jpeg[..end], &comment(&[0xff, 0xda].repeat(100)), &jpeg[end..]].concat();
+    assert!(matches!(Picture::decode(&hidden, &ROOMY), Err(DecodeError::TooLarge { .. })));
+    let many = with_scans("jpeg_progressive", 101);
+    let past_an_end = [&jpeg[..end], &comment(&[0xff, 0xd9]), &many[end..]].concat();
+    assert!(matches!(Picture::decode(&past_an_end, &ROOMY), Err(DecodeError::TooLarge { .. })));
+    // Phones put more behind a picture: a film, or another picture.
+    let behind = [&jpeg[..], &[0xff, 0xda].repeat(100)].concat();
+    assert_eq!(Picture::decode(&behind, &ROOMY).unwrap(), Picture::decode(&jpeg, &ROOMY).unwrap());
+}
+
 #[test]
 fn damaged_files_neither_panic_nor_exceed_the_limits() {
     let mut state = 1_u32;
