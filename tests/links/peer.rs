@@ -139,27 +139,14 @@ impl Peer {
         judge(job, &statuses, &on)
     }
 
-    /// Asks for the same again, waits for it, and returns the pictures once more.
-    ///
-    /// If the first answer has not been acknowledged yet, what waits of it is the answer to both requests; any other
-    /// answer says that it is a repetition, and is complete by itself.
+    /// Asks for the same again once its outcome came, and returns the pictures of the repeated answer, complete by itself.
     pub fn again(&self, node: &str, id: &str, request: &Value) -> Result<Vec<Picture>, String> {
         let job = job(node, id);
-        let topic = format!("{job}/status");
         let mark = self.heard.lock().unwrap().len();
-        let ends = || self.on(&topic).iter().map(read).filter(is_last).collect::<Vec<_>>();
-        let (before, begun) = (ends().len(), Instant::now());
         self.ask(node, id, request);
-        loop {
-            if let Some(end) = ends().get(before) {
-                let mark = if end["replay"] == true { mark } else { 0 };
-                return self.pictures_since(mark, &job);
-            }
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("{job} is not answered again; heard: {:?}", self.told(&topic)));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        let is_replayed_end = |publish: &Publish| read(publish)["replay"] == true && is_last(&read(publish));
+        self.first(&format!("{job}/status"), is_replayed_end);
+        self.pictures_since(mark, &job)
     }
 }
 
