@@ -48,15 +48,26 @@ fn slow_lines() {
         );
         assert!(connections <= most && (part_bytes > 0) == (most > 1));
     }
-    let two_seconds = Duration::from_secs(2);
-    // Two seconds each way and what lies in buffers before a ping must fit into a keep-alive.
-    for (rate, keep_alive) in [(None, 5), (Some(16_000), 30)] {
-        let Passage { connections, took, .. } =
-            passage(Weather { rate, delay: two_seconds, piece: None }, keep_alive, 100_000);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn late_lines() {
+    // A ping must be answered within a keep-alive, and waits behind what lies in buffers.
+    for (rate, keep_alive) in [(None, 10), (Some(16_000), 30)] {
+        let weather = Weather { rate, delay: Duration::from_secs(2), piece: None };
+        let Passage { connections, took, .. } = passage(weather, keep_alive, 100_000);
         println!("2 s late each way, rate {rate:?}, keep-alive {keep_alive} s: {connections} connections, {took:?}");
         assert_eq!(connections, 1);
     }
+}
+
+#[test]
+#[ignore = "minutes"]
+fn dead_lines() {
     for keep_alive in [5, 30] {
-        println!("half-open, keep-alive {keep_alive} s: noticed after {:?}", half_open(keep_alive, 150_000).0);
+        let noticed = half_open(keep_alive, 150_000).0;
+        println!("half-open, keep-alive {keep_alive} s: noticed after {noticed:?}");
+        assert!(noticed <= Duration::from_secs(4 * keep_alive), "four keep-alives");
     }
 }

@@ -79,8 +79,14 @@ impl Peer {
         self.heard.lock().unwrap().iter().filter(|publish| publish.topic.ends_with(end.as_bytes())).cloned().collect()
     }
 
-    fn last_topics(&self) -> Vec<String> {
-        self.heard.lock().unwrap().iter().rev().take(12).map(topic).collect()
+    /// What came on topics with this end, for a person to read.
+    fn told(&self, end: &str) -> Vec<String> {
+        self.on(end)
+            .iter()
+            .rev()
+            .take(12)
+            .map(|publish| String::from_utf8_lossy(&publish.payload).into_owned())
+            .collect()
     }
 
     /// The first message that fits, on a topic with this end.
@@ -90,7 +96,7 @@ impl Peer {
             if let Some(publish) = self.on(end).into_iter().find(&fits) {
                 return publish;
             }
-            assert!(begun.elapsed() < PATIENCE, "nothing fits on {end}; last: {:?}", self.last_topics());
+            assert!(begun.elapsed() < PATIENCE, "nothing fits on {end}; heard there: {:?}", self.told(end));
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -111,15 +117,19 @@ impl Peer {
 
     /// The last status of a job, below `<node>/reply/esp32/`; it comes with nothing missing, or this fails.
     pub fn outcome(&self, job: &str) -> Value {
-        let is_last = |status: &Value| !["accepted", "started"].iter().any(|state| status["state"] == *state);
         read(&self.first(&format!("{job}/status"), |publish| is_last(&read(publish))))
     }
 
     /// The pictures of a finished job, joined, each whole and in one form only; else what is wrong.
     pub fn pictures(&self, job: &str) -> Result<Vec<Picture>, String> {
+        self.pictures_since(0, job)
+    }
+
+    /// Likewise, of what came after so many messages.
+    fn pictures_since(&self, mark: usize, job: &str) -> Result<Vec<Picture>, String> {
         let below = format!("diffused/{job}/");
         let mut heard: BTreeMap<String, Vec<Publish>> = BTreeMap::new();
-        for publish in self.heard.lock().unwrap().iter() {
+        for publish in &self.heard.lock().unwrap()[mark..] {
             if let Some(end) = topic(publish).strip_prefix(&below) {
                 heard.entry(end.to_owned()).or_default().push(publish.clone());
             }
@@ -129,13 +139,14 @@ impl Peer {
         judge(job, &statuses, &on)
     }
 
-    /// Asks for the same again, waits for it, and returns the pictures once more.
+    /// Asks for the same again once its outcome came, and returns the pictures of the repeated answer, complete by itself.
     pub fn again(&self, node: &str, id: &str, request: &Value) -> Result<Vec<Picture>, String> {
-        self.ask(node, id, request);
         let job = job(node, id);
-        let is_replayed_end = |publish: &Publish| read(publish)["replay"] == true && read(publish)["images"].is_array();
+        let mark = self.heard.lock().unwrap().len();
+        self.ask(node, id, request);
+        let is_replayed_end = |publish: &Publish| read(publish)["replay"] == true && is_last(&read(publish));
         self.first(&format!("{job}/status"), is_replayed_end);
-        self.pictures(&job)
+        self.pictures_since(mark, &job)
     }
 }
 
@@ -161,6 +172,10 @@ pub fn read(publish: &Publish) -> Value {
     serde_json::from_slice(&publish.payload).unwrap_or_default()
 }
 
+fn is_last(status: &Value) -> bool {
+    !["accepted", "started"].iter().any(|state| status["state"] == *state)
+}
+
 fn topic(publish: &Publish) -> String {
     String::from_utf8_lossy(&publish.topic).into_owned()
 }
@@ -172,11 +187,7 @@ pub fn judge(job: &str, statuses: &[Value], on: &dyn Fn(&str) -> Vec<Publish>) -
         status.as_object_mut().map(|status| status.shift_remove("replay"));
         status.to_string()
     };
-    let ends: BTreeSet<String> = statuses
-        .iter()
-        .filter(|status| !["accepted", "started"].iter().any(|state| status["state"] == *state))
-        .map(without_replay)
-        .collect();
+    let ends: BTreeSet<String> = statuses.iter().filter(|status| is_last(status)).map(without_replay).collect();
     if ends.len() != 1 {
         return Err(format!("{job} has {} outcomes: {ends:?}", ends.len()));
     }

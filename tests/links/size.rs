@@ -1,14 +1,19 @@
 //! Pictures of all sizes and brokers that take little.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::{Client, MqttOptions};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::peer::{Peer, job};
 use super::{Behind, a_moment};
 use crate::support::broker::Mosquitto;
+use crate::support::eventually;
+use crate::support::fake::Painter;
+use crate::support::node::Node;
 use crate::support::shim::{Shim, Weather};
 
 /// A broker that takes packets of this size; of 0 it names no limit.
@@ -121,55 +126,68 @@ fn a_client_of_the_library_alone_would_connect_for_ever() {
     assert!(shim.connections() > 5, "{} connections", shim.connections());
 }
 
+/// A node that was asked for a picture as `a1` and holds it back, at a broker that may take less from its next start on.
+struct Held {
+    limits: TempDir,
+    broker: Mosquitto,
+    peer: Peer,
+    node: Behind,
+}
+
+/// A picture of 12 kB.
+const HELD: Wish = Wish { side: 64, format: "bmp", max_bytes: None };
+
+impl Held {
+    fn start() -> Self {
+        let limits = tempfile::tempdir().unwrap();
+        std::fs::write(limits.path().join("limit.conf"), "").unwrap();
+        let include = format!("allow_anonymous true\nmax_queued_messages 0\ninclude_dir {}", limits.path().display());
+        let broker = Mosquitto::with(&include);
+        let peer = Peer::start(broker.port);
+        let node = Behind::fair("jet1", broker.port, &peer);
+        node.node.painter.hold.store(true, Ordering::SeqCst);
+        peer.ask("jet1", "a1", &HELD.request());
+        peer.status(&job("jet1", "a1"), "started");
+        a_moment();
+        Self { limits, broker, peer, node }
+    }
+}
+
+/// The broker takes packets of 4 kB from its next start on.
+fn take_less(limits: &TempDir) {
+    std::fs::write(limits.path().join("limit.conf"), "max_packet_size 4096\n").unwrap();
+}
+
+/// Makes the picture while the broker is away.
+fn paint_alone(painter: &Painter) {
+    painter.let_go();
+    eventually("the painter is done", || painter.finished() == 1);
+    a_moment();
+}
+
 #[test]
 fn a_broker_that_takes_less_after_a_restart_gets_what_waited_in_parts() {
-    let limits = tempfile::tempdir().unwrap();
-    let file = limits.path().join("limit.conf");
-    std::fs::write(&file, "").unwrap();
-    let include = format!("allow_anonymous true\nmax_queued_messages 0\ninclude_dir {}", limits.path().display());
-    let mut broker = Mosquitto::with(&include);
-    let peer = Peer::start(broker.port);
-    let node = Behind::fair("jet1", broker.port, &peer);
-    let wish = Wish { side: 64, format: "bmp", max_bytes: None };
-    node.node.painter.hold.store(true, std::sync::atomic::Ordering::SeqCst);
-    peer.ask("jet1", "a1", &wish.request());
-    peer.status(&job("jet1", "a1"), "started");
-    a_moment();
+    let Held { limits, mut broker, peer, node } = Held::start();
     broker.stop();
-    node.node.painter.let_go();
-    crate::support::eventually("the painter is done", || node.node.painter.finished() == 1);
-    a_moment();
-    std::fs::write(&file, "max_packet_size 4096\n").unwrap();
+    paint_alone(&node.node.painter);
+    take_less(&limits);
     broker.start_again();
     peer.outcome(&job("jet1", "a1"));
     let pictures = peer.pictures(&job("jet1", "a1")).unwrap();
     assert!(pictures[0].part_bytes > 0 && pictures[0].bytes.len() > 12_000, "in parts");
-    assert_eq!(pictures, peer.again("jet1", "a1", &wish.request()).unwrap());
+    assert_eq!(pictures, peer.again("jet1", "a1", &HELD.request()).unwrap());
     assert_eq!(node.shim.connections(), 2);
 }
 
 #[test]
 fn a_job_that_was_stored_before_the_first_connection_goes_in_parts() {
-    let limits = tempfile::tempdir().unwrap();
-    let file = limits.path().join("limit.conf");
-    std::fs::write(&file, "").unwrap();
-    let include = format!("allow_anonymous true\nmax_queued_messages 0\ninclude_dir {}", limits.path().display());
-    let mut broker = Mosquitto::with(&include);
-    let peer = Peer::start(broker.port);
-    let node = Behind::fair("jet1", broker.port, &peer);
-    node.node.painter.hold.store(true, std::sync::atomic::Ordering::SeqCst);
-    let wish = Wish { side: 64, format: "bmp", max_bytes: None };
-    peer.ask("jet1", "a1", &wish.request());
-    peer.status(&job("jet1", "a1"), "started");
-    a_moment();
+    let Held { limits, mut broker, peer, node } = Held::start();
     let store = node.node.stop();
     broker.stop();
-    std::fs::write(&file, "max_packet_size 4096\n").unwrap();
+    take_less(&limits);
     // Nobody listens yet: the room is not known when the picture is stored.
-    let painter = crate::support::fake::Painter { noise: true, ..Default::default() };
-    let node = crate::support::node::Node::with(&broker, painter, "", store);
-    crate::support::eventually("the painter is done", || node.painter.finished() == 1);
-    a_moment();
+    let node = Node::with(&broker, Painter { noise: true, ..Painter::default() }, "", store);
+    paint_alone(&node.painter);
     broker.start_again();
     peer.outcome(&job("jet1", "a1"));
     assert!(peer.pictures(&job("jet1", "a1")).unwrap()[0].part_bytes > 0);

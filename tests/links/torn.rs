@@ -138,7 +138,7 @@ fn the_judge_sees_what_is_planted() {
     assert_eq!(judge(&[done(2)], &parts).unwrap()[0].bytes, b"abcd");
     let mut replay = done(0);
     replay["replay"] = json!(true);
-    assert!(judge(&[done(0), replay, json!({"state": "started"})], &whole).is_ok());
+    assert!(judge(&[done(0), replay.clone(), json!({"state": "started"})], &whole).is_ok());
 
     let fault = |statuses: &[Value], heard: &[Publish]| judge(statuses, heard).unwrap_err();
     assert!(fault(&[], &whole).contains("0 outcomes"));
@@ -146,6 +146,7 @@ fn the_judge_sees_what_is_planted() {
     assert!(fault(&[done(0), failed.clone()], &whole).contains("2 outcomes"));
     assert!(fault(&[failed], &whole).contains("not done"));
     assert!(fault(&[done(0)], &[]).contains("whole false"));
+    assert!(fault(&[replay], &[]).contains("whole false"), "a repetition without its picture");
     assert!(fault(&[done(0)], &[said("image/0", "abcd"), said("image/0", "abce")]).contains("other bytes"));
     assert!(fault(&[done(0)], &[said("image/0", "abce")]).contains("not those of the status"));
     assert!(fault(&[done(2)], &parts[..2]).contains("is missing"));

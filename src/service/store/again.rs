@@ -81,15 +81,14 @@ fn job(transaction: &Transaction<'_>, client: &Client, id: &JobId) -> Result<Opt
 
 /// Puts the stored answer into the outbox again, unless the first one still waits there.
 pub(super) fn replay(transaction: &Transaction<'_>, job: JobKey) -> Result<u64, StoreError> {
-    // Parts that somebody asked for may wait as well; only a status says that the answer is on its way.
-    let answered = "SELECT EXISTS (SELECT 1 FROM mail WHERE job = ? AND k IS NULL)";
-    if !transaction.prepare_cached(answered)?.query_row([job.0], |row| row.get::<_, bool>(0))? {
+    let pictures = pictures(transaction, job)?;
+    if !is_on_its_way(transaction, job, !pictures.is_empty())? {
         let told = "UPDATE job SET told = 1 WHERE key = ? AND finished IS NOT NULL AND told = 0";
         transaction.prepare_cached(told)?.execute([job.0])?;
-        for picture in pictures(transaction, job)? {
+        for picture in &pictures {
             let waits = "SELECT EXISTS (SELECT 1 FROM mail WHERE job = ? AND k = ?)";
             if !transaction.prepare_cached(waits)?.query_row(params![job.0, picture.facts.k], |row| row.get(0))? {
-                post_picture(transaction, job, &picture)?;
+                post_picture(transaction, job, picture)?;
             }
         }
         let answer: String =
@@ -97,6 +96,18 @@ pub(super) fn replay(transaction: &Transaction<'_>, job: JobKey) -> Result<u64, 
         post_status(transaction, job, &replayed(&answer))?;
     }
     waiting(transaction, job)
+}
+
+/// Whether an answer waits that is more than its last words.
+///
+/// Parts that somebody asked for may wait as well; only a status says that an answer is on its way. One that waits alone
+/// tells of pictures that were delivered, perhaps before the one who asks again could hear them.
+fn is_on_its_way(transaction: &Transaction<'_>, job: JobKey, has_pictures: bool) -> Result<bool, StoreError> {
+    let mut waits = transaction.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM mail WHERE job = ?1 AND k IS NULL)
+         AND (NOT ?2 OR EXISTS (SELECT 1 FROM mail WHERE job = ?1 AND k IS NOT NULL))",
+    )?;
+    Ok(waits.query_row(params![job.0, has_pictures], |row| row.get(0))?)
 }
 
 fn waiting(transaction: &Transaction<'_>, job: JobKey) -> Result<u64, StoreError> {

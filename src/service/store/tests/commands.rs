@@ -1,5 +1,7 @@
 //! What commands ask of the store.
 
+use rusqlite::Connection;
+
 use super::*;
 
 #[test]
@@ -140,6 +142,47 @@ fn the_newest_picture_of_the_prompt_topic_is_renewed_unless_it_still_waits() {
     assert_eq!(store.renew_shortcut().unwrap(), 2);
     assert_eq!(store.renew_shortcut().unwrap(), 2, "it waits already");
     assert_eq!(deliver_all(&store), ["s2 picture 0", "s2 done"]);
+}
+
+/// A job whose `done` alone waits for its acknowledgement.
+fn all_but_done_delivered(store: &Store, who: &str) {
+    come(store, who, "a1", "", noon());
+    finish(store, turn(store, noon()).key, &[0, 4]);
+    while store.mail_waiting().unwrap() > 1 {
+        post_comes(store);
+    }
+}
+
+const WHOLE: [&str; 7] =
+    ["a1 done", "a1 picture 0", "a1 manifest 1", "a1 part 1.0", "a1 part 1.1", "a1 part 1.2", "a1 done"];
+
+#[test]
+fn who_asks_again_while_only_done_waits_gets_the_pictures_too() {
+    let (_folder, store) = store();
+    all_but_done_delivered(&store, "esp32");
+    for _ in 0..3 {
+        assert_eq!(admit(&store, &request("a1", "")), Accepted::Again);
+    }
+    assert_eq!(deliver_all(&store), WHOLE, "once, however often it is asked for");
+}
+
+#[test]
+fn a_broker_that_forgot_the_picture_before_done_was_acknowledged_gets_it_again() {
+    let (_folder, store) = store();
+    all_but_done_delivered(&store, "shortcut");
+    assert_eq!(store.renew_shortcut().unwrap(), 7);
+    assert_eq!(deliver_all(&store), WHOLE);
+}
+
+#[test]
+fn a_picture_that_was_asked_for_again_before_done_was_acknowledged_cannot_fail_its_job() {
+    let (_folder, store) = store();
+    all_but_done_delivered(&store, "esp32");
+    admit(&store, &request("a1", ""));
+    assert_eq!(told(&post_comes(&store).unwrap()), "a1 done");
+    let next = |open: &Connection| Ok(open.query_row("SELECT min(key) FROM mail", [], |row| row.get(0))?);
+    store.replace_pictures(store.read(next).unwrap(), |_, _, _| panic!("a second outcome")).unwrap();
+    assert_eq!(deliver_all(&store), WHOLE[2..]);
 }
 
 #[test]
