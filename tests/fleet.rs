@@ -6,6 +6,7 @@
 mod course;
 mod ear;
 mod figures;
+mod sharing;
 mod spans;
 
 use std::time::Duration;
