@@ -9,6 +9,7 @@ mod figures;
 mod sharing;
 mod spans;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use diffused::mqtt::requester::Patience;
@@ -20,6 +21,9 @@ use crate::support::mqtt5::Mqtt5;
 
 /// Milliseconds that a node may idle while work waits, p99.
 const MOST_IDLE: f64 = 2000.0;
+
+/// What is measured must not wait for the nodes of another course.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn short(port: u16, storm: bool) -> Course {
     let patience =
@@ -47,6 +51,7 @@ fn full(port: u16, storm: bool) -> Course {
 }
 
 fn holds(course: Course) -> Figures {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let figures = course::run(course);
     println!("{figures}");
     assert!(figures.faults.is_empty(), "{:?}", figures.faults);
@@ -56,7 +61,8 @@ fn holds(course: Course) -> Figures {
 }
 
 fn wastes_little_time(port: u16) {
-    let figures = holds(short(port, false));
+    // On a busy machine an answer may take longer than the impatient wait for it.
+    let figures = holds(Course { patience: Patience::default(), ..short(port, false) });
     assert_eq!((figures.extra, figures.repeated), (0, 0), "{figures}");
     assert!(figures.handbacks > 0, "{figures}");
     assert!(Figures::at(&figures.idle_waits, 0.99) < MOST_IDLE, "{figures}");
