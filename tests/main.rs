@@ -8,7 +8,7 @@
 //! | `contract` | bad input, limits and the shapes of what goes out |
 //! | `commands` | what clients and administrators order |
 //! | `delivery` | ways for pictures to come in and to go out |
-//! | `pools` | several nodes behind one shared subscription |
+//! | `pools` | several nodes behind one shared subscription, on brokers of different make |
 //! | `fleet` | pools of four nodes, some busy, paused, full, killed or stopped, on brokers of different make |
 //! | `durability` | brokers and services that are stopped, killed and started again |
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
@@ -29,7 +29,7 @@
 //! | `schema` | the JSON Schemas and the AsyncAPI document: current, and one with the parser and with what goes out |
 //! | `clients` | clients that we did not write, each a whole round trip |
 //! | `contract_schema` | writes the contract down for machines |
-//! | `support` | mosquitto, an independent listener, the fake generator |
+//! | `support` | mosquitto and mqtt5, an independent listener, the fake generator |
 
 // A test binary has no outside: `pub` here only says that a module offers something to the others.
 #![allow(unreachable_pub)]

@@ -1,4 +1,7 @@
-//! Several nodes behind one shared subscription.
+//! Several nodes behind one shared subscription, on brokers of different make.
+
+mod makes;
+mod trip;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,17 +11,42 @@ use diffused::app::{Appliance, rules};
 use diffused::config::Config;
 use serde_json::{Value, json};
 
-use crate::support::broker::Mosquitto;
+use self::makes::Make;
+use self::trip::a_broker_that_forgot_everything_hears_all_again_and_pictures_come_in_parts_as_before;
 use crate::support::eventually;
 use crate::support::fake::Painter;
-use crate::support::listener::Listener;
+use crate::support::listener::{Heard, Listener};
 use crate::support::node::{Node, facts};
 
 const POOL: &str = "diffused/pool/studio/request/esp32";
 
-fn node(broker: &Mosquitto, name: &str, painter: Painter, lines: &str) -> Node {
+/// Each of them is a test on each broker.
+macro_rules! on_both_brokers {
+    ($($course:ident)+) => {
+        mod on_mosquitto {
+            $(#[test] fn $course() { super::$course::<crate::support::broker::Mosquitto>(); })+
+        }
+        mod on_mqtt5 {
+            $(#[test] fn $course() { super::$course::<crate::support::mqtt5::Mqtt5>(); })+
+        }
+    };
+}
+
+on_both_brokers! {
+    a_busy_node_gives_work_back_until_an_idle_one_takes_it
+    where_nothing_can_be_handed_back_a_busy_node_refuses_what_an_idle_one_would_have_made
+    where_all_are_busy_work_waits_and_where_all_are_full_it_is_refused_once
+    a_paused_node_and_one_without_the_model_leave_work_to_others
+    every_node_of_a_pool_answers_its_commands
+    a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker
+    a_node_that_loads_its_models_joins_its_pools_afterwards
+    a_broker_that_forgot_everything_hears_all_again_and_pictures_come_in_parts_as_before
+}
+
+fn node(broker: &impl Make, name: &str, painter: Painter, lines: &str) -> Node {
+    let mqtt = format!("[mqtt]\nurl = 'mqtt://127.0.0.1:{}'", broker.port());
     let lines = format!("{lines}\n[pool]\nnames = ['studio']");
-    Node::named(name, broker, painter, &lines, tempfile::tempdir().unwrap())
+    Node::described(name, &mqtt, painter, &lines, tempfile::tempdir().unwrap())
 }
 
 fn online(listener: &Listener, names: &[&str]) {
@@ -33,44 +61,60 @@ fn nodes(listener: &Listener, id: &str, state: &str) -> Vec<String> {
     said.map(|heard| heard.topic.split('/').nth(1).unwrap().to_owned()).collect()
 }
 
-#[test]
-fn a_busy_node_gives_work_back_until_an_idle_one_takes_it() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
-    let busy = node(&broker, "busy", Painter::holding(), "");
-    let idle = node(&broker, "idle", Painter::default(), "");
-    online(&listener, &["busy", "idle"]);
-    broker.publish("diffused/busy/request/esp32", r#"{"id":"own","prompt":"x"}"#, &[]);
+/// Asks a pool of a busy and an idle node six times, one after the other: what became of each request, and where.
+fn six_requests(broker: &impl Make, listener: &Listener) -> Vec<(String, String)> {
+    let busy = node(broker, "busy", Painter::holding(), "");
+    let _idle = node(broker, "idle", Painter::default(), "");
+    online(listener, &["busy", "idle"]);
+    broker.publish("diffused/busy/request/esp32", r#"{"id":"own","prompt":"x"}"#);
     listener.status("own", "started");
-    for index in 0..6 {
-        let id = format!("a{index}");
-        broker.publish(POOL, json!({"id": id, "prompt": "x"}).to_string(), &[]);
-        listener.status(&id, "done");
-        assert_eq!(nodes(&listener, &id, "done"), ["idle"]);
-    }
-    assert!(!listener.on("pool/studio/handback/1/esp32").is_empty(), "the broker rotates blindly");
+    let ask = |index: usize| {
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string());
+        let is_over = |heard: &Heard| ["done", "rejected"].contains(&heard.state().as_str());
+        let end = listener.first_where(&format!("/a{index}/status"), is_over);
+        (end.state(), end.topic.split('/').nth(1).unwrap().to_owned())
+    };
+    let ends = (0..6).map(ask).collect();
     busy.painter.let_go();
     listener.status("own", "done");
-    drop((busy, idle));
+    ends
 }
 
-#[test]
-fn where_all_are_busy_work_waits_and_where_all_are_full_it_is_refused_once() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
+fn a_busy_node_gives_work_back_until_an_idle_one_takes_it<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
+    let ends = six_requests(&broker, &listener);
+    assert_eq!(ends, vec![("done".to_owned(), "idle".to_owned()); 6]);
+    assert!(!listener.on("pool/studio/handback/1/esp32").is_empty(), "the broker rotates blindly");
+}
+
+/// The control: without the rule the check above sees requests that were not made while a node did nothing.
+fn where_nothing_can_be_handed_back_a_busy_node_refuses_what_an_idle_one_would_have_made<B: Make>() {
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(rules.path(), B::NO_HANDBACK).unwrap();
+    let broker = B::with_rules(rules.path());
+    let listener = Listener::at(broker.port());
+    let ends = six_requests(&broker, &listener);
+    let refused = ("rejected".to_owned(), "busy".to_owned());
+    assert!(ends.contains(&refused), "{ends:?}");
+}
+
+fn where_all_are_busy_work_waits_and_where_all_are_full_it_is_refused_once<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
     let lines = "[limits]\nqueue = 2";
     let nodes_of = [node(&broker, "n1", Painter::holding(), lines), node(&broker, "n2", Painter::holding(), lines)];
     online(&listener, &["n1", "n2"]);
     for index in 0..4 {
-        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string(), &[]);
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string());
         listener.status(&format!("a{index}"), "accepted");
     }
     let started = || (0..4).filter(|index| !nodes(&listener, &format!("a{index}"), "started").is_empty()).count();
     eventually("each node works", || started() == 2);
-    broker.publish(POOL, r#"{"id":"a4","prompt":"x"}"#, &[]);
+    broker.publish(POOL, r#"{"id":"a4","prompt":"x"}"#);
     let full = listener.status("a4", "rejected");
     assert_eq!(full["code"], json!("queue_full"));
-    let hops = |heard: &crate::support::listener::Heard| heard.topic.split('/').nth(4).unwrap().parse::<u8>().unwrap();
+    let hops = |heard: &Heard| heard.topic.split('/').nth(4).unwrap().parse::<u8>().unwrap();
     let handed =
         listener.all().into_iter().filter(|heard| heard.topic.contains("/handback/")).map(|it| hops(&it)).max();
     assert_eq!(handed, Some(16));
@@ -79,22 +123,21 @@ fn where_all_are_busy_work_waits_and_where_all_are_full_it_is_refused_once() {
     assert_eq!(nodes(&listener, "a4", "rejected").len(), 1);
 }
 
-#[test]
-fn a_paused_node_and_one_without_the_model_leave_work_to_others() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
+fn a_paused_node_and_one_without_the_model_leave_work_to_others<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
     let (_paused, works) = (node(&broker, "n1", Painter::default(), ""), node(&broker, "n2", Painter::default(), ""));
     online(&listener, &["n1", "n2"]);
-    broker.publish("diffused/n1/admin/ops", r#"{"id":"m1","command":"pause"}"#, &[]);
+    broker.publish("diffused/n1/admin/ops", r#"{"id":"m1","command":"pause"}"#);
     listener.first("reply/ops/m1/answer");
     for index in 0..4 {
-        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string(), &[]);
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string());
         listener.status(&format!("a{index}"), "done");
     }
     assert_eq!(works.painter.finished(), 4);
-    broker.publish(POOL, r#"{"id":"b","prompt":"x","model":"none"}"#, &[]);
+    broker.publish(POOL, r#"{"id":"b","prompt":"x","model":"none"}"#);
     assert_eq!(listener.status("b", "rejected")["code"], json!("unknown_model"));
-    broker.publish(POOL, r#"{"id":"c","prompt":"x","steps":400}"#, &[]);
+    broker.publish(POOL, r#"{"id":"c","prompt":"x","steps":400}"#);
     assert_eq!(listener.status("c", "rejected")["code"], json!("invalid_field"));
     let handed: Vec<Value> = listener
         .all()
@@ -108,41 +151,38 @@ fn a_paused_node_and_one_without_the_model_leave_work_to_others() {
     );
 }
 
-#[test]
-fn every_node_of_a_pool_answers_its_commands() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
+fn every_node_of_a_pool_answers_its_commands<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
     let _nodes = (node(&broker, "n1", Painter::default(), ""), node(&broker, "n2", Painter::default(), ""));
     online(&listener, &["n1", "n2"]);
-    broker.publish("diffused/pool/studio/admin/ops", r#"{"id":"m1","command":"drain"}"#, &[]);
+    broker.publish("diffused/pool/studio/admin/ops", r#"{"id":"m1","command":"drain"}"#);
     for name in ["n1", "n2"] {
         listener.first(&format!("{name}/reply/ops/m1/answer"));
         listener.first_where(&format!("{name}/state"), |heard| heard.json()["lifecycle"] == json!("draining"));
     }
 }
 
-#[test]
-fn a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
+fn a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
     let (leaves, stays) = (node(&broker, "n1", Painter::default(), ""), node(&broker, "n2", Painter::default(), ""));
     online(&listener, &["n1", "n2"]);
     leaves.stop();
     for index in 0..4 {
-        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string(), &[]);
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string());
         listener.status(&format!("a{index}"), "done");
     }
     assert_eq!(stays.painter.finished(), 4);
 }
 
-#[test]
-fn a_node_that_loads_its_models_joins_its_pools_afterwards() {
-    let broker = Mosquitto::start();
-    let listener = Listener::start(&broker);
+fn a_node_that_loads_its_models_joins_its_pools_afterwards<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
     let (store, file) = (tempfile::tempdir().unwrap(), Path::new("test.toml"));
     let text = format!(
-        "[node]\nname = 'jet1'\n[mqtt]\nurl = '{}'\n[store]\ndir = '{}'\n[pool]\nnames = ['studio']",
-        broker.url(),
+        "[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1:{}'\n[store]\ndir = '{}'\n[pool]\nnames = ['studio']",
+        broker.port(),
         store.path().display()
     );
     let config = Config::parse(&text, file).unwrap();
@@ -151,7 +191,7 @@ fn a_node_that_loads_its_models_joins_its_pools_afterwards() {
     let works = node(&broker, "n2", Painter::default(), "");
     online(&listener, &["n2"]);
     for index in 0..4 {
-        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string(), &[]);
+        broker.publish(POOL, json!({"id": format!("a{index}"), "prompt": "x"}).to_string());
         listener.status(&format!("a{index}"), "done");
     }
     assert!(listener.on("/handback/").is_empty(), "it would only have handed them back");
@@ -159,7 +199,7 @@ fn a_node_that_loads_its_models_joins_its_pools_afterwards() {
     let rules = rules(&config, vec![facts()], file).unwrap();
     loading.begin(&config, rules, Arc::new(Painter::default()), Box::new(|| None)).unwrap();
     online(&listener, &["jet1"]);
-    broker.publish(POOL, r#"{"id":"late","prompt":"x"}"#, &[]);
+    broker.publish(POOL, r#"{"id":"late","prompt":"x"}"#);
     listener.status("late", "done");
     assert_eq!(nodes(&listener, "late", "done"), ["jet1"]);
     loading.supervise(&AtomicBool::new(true)).unwrap();

@@ -106,6 +106,7 @@ pub fn run(course: Course) -> Figures {
     if course.storm {
         come_back(&ear, &mut fleet);
     }
+    ear.catch_up();
     Figures::of(&ear.all(), &fleet, answers)
 }
 

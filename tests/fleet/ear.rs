@@ -70,6 +70,12 @@ impl Ear {
         self.client.publish(topic, QoS::AtLeastOnce, false, payload.into()).unwrap();
     }
 
+    /// Waits until everything has come that the broker had until now.
+    pub fn catch_up(&self) {
+        self.publish("diffused/heard", "");
+        self.wait("the ear heard itself", |said| said.topic == "diffused/heard");
+    }
+
     pub fn all(&self) -> Vec<Said> {
         self.said.lock().unwrap().clone()
     }

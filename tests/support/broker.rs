@@ -70,14 +70,7 @@ impl Mosquitto {
 
     /// Publishes with mosquitto's own client; `more` are its flags.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, more: &[&str]) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), payload).unwrap();
-        let port = self.port.to_string();
-        let path = file.path().to_str().unwrap();
-        let mut command = Command::new("mosquitto_pub");
-        command.args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &port, "-t", topic, "-q", "1", "-f", path]).args(more);
-        let output = command.output().expect("mosquitto_pub must be installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        publish(self.port, topic, payload, more);
     }
 
     fn wait(&self) {
@@ -90,6 +83,18 @@ impl Drop for Mosquitto {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Publishes with mosquitto's own client to a broker of any make; `more` are its flags.
+pub fn publish(port: u16, topic: &str, payload: impl AsRef<[u8]>, more: &[&str]) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), payload).unwrap();
+    let port = port.to_string();
+    let path = file.path().to_str().unwrap();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &port, "-t", topic, "-q", "1", "-f", path]).args(more);
+    let output = command.output().expect("mosquitto_pub must be installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Starts mosquitto with this file, whether it likes it or not.

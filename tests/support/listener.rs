@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::broker::Mosquitto;
+use super::broker::{Mosquitto, publish};
 use super::{contract, eventually};
 
 /// A message as mosquitto_sub printed it.
@@ -47,9 +47,14 @@ pub struct Listener {
 impl Listener {
     /// Hears everything below `diffused/`, also what is sent while the broker was away from it for a moment.
     pub fn start(broker: &Mosquitto) -> Self {
+        Self::at(broker.port)
+    }
+
+    /// The same at a broker of any make.
+    pub fn at(port: u16) -> Self {
         let name = format!("listener-{}-{:?}", std::process::id(), std::thread::current().id());
-        let port = broker.port.to_string();
-        let arguments = ["-V", "mqttv5", "-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "diffused/#", "-t", "ready"];
+        let text = port.to_string();
+        let arguments = ["-V", "mqttv5", "-h", "127.0.0.1", "-p", &text, "-q", "1", "-t", "diffused/#", "-t", "ready"];
         let mut child = Command::new("mosquitto_sub")
             .args(arguments)
             .args(["-i", &name.replace(['(', ')'], ""), "-c", "-x", "3600", "-F", "%r|%q|%t|%D|%C|%P|%x"])
@@ -65,7 +70,7 @@ impl Listener {
             }
         });
         let listener = Self { child, heard, checks: true };
-        listener.wait_until_subscribed(broker);
+        listener.wait_until_subscribed(port);
         listener
     }
 
@@ -76,9 +81,9 @@ impl Listener {
         listener
     }
 
-    fn wait_until_subscribed(&self, broker: &Mosquitto) {
+    fn wait_until_subscribed(&self, port: u16) {
         eventually("the listener is subscribed", || {
-            broker.publish("ready", "1", &[]);
+            publish(port, "ready", "1", &[]);
             self.all().iter().any(|heard| heard.topic == "ready")
         });
     }

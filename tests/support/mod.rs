@@ -1,4 +1,4 @@
-//! What the tests share: a real broker, an independent listener, a service with a fake generator, the built program.
+//! What the tests share: real brokers, an independent listener, a service with a fake generator, the built program.
 
 pub mod broker;
 pub mod changes;
@@ -6,6 +6,7 @@ pub mod contract;
 pub mod fake;
 pub mod flat;
 pub mod listener;
+pub mod mqtt5;
 pub mod node;
 pub mod pixels;
 pub mod program;

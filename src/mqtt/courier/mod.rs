@@ -10,6 +10,7 @@ mod limit;
 mod mail;
 mod receive;
 mod retained;
+mod subscribe;
 mod trouble;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,8 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rumqttc::v5::Client as Handle;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Publish, RetainForwardRule, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::Publish;
 
 use self::deliver::Answer;
 use self::farewell::Farewell;
@@ -39,8 +39,6 @@ use crate::service::{Alert, Desk, Lifecycle, Notice, StoreError};
 /// What a picture's packet needs beside the picture, generously.
 const PACKET_HEAD: usize = 1024;
 
-/// Topics of one subscription: brokers in the cloud take no more.
-const FILTERS: usize = 8;
 /// How often jobs that wait are looked at whether they are still wanted.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -232,7 +230,7 @@ impl Talk {
         if self.has_begun {
             filters.extend(self.pool_filters());
         }
-        let awaited = subscribe(&client, &filters);
+        let awaited = subscribe::ask(&client, &filters);
         let max_packet = self.limit.of(max_packet);
         let room = u32::try_from(max_packet.saturating_sub(PACKET_HEAD)).unwrap_or(u32::MAX);
         self.courier.desk.activity.change(|now| now.room = Some(room));
@@ -244,70 +242,10 @@ impl Talk {
         Ok(())
     }
 
-    /// Everything that is subscribed to, but the requests of pools.
-    fn filters(&self) -> Vec<Filter> {
-        let (topics, pools) = (&self.courier.topics, &self.courier.pools);
-        let plain = |path: String| Filter {
-            // Without Retain As Published a retained request could not be told from a live one.
-            preserve_retain: true,
-            retain_forward_rule: RetainForwardRule::OnNewSubscribe,
-            ..Filter::new(path, QoS::AtLeastOnce)
-        };
-        // What we say on this connection is left out, so that another node of our name is heard. Without Retain As
-        // Published it can be told whether that is there now or was there before.
-        let others = Filter { nolocal: true, ..Filter::new(topics.state(), QoS::AtLeastOnce) };
-        let doors = topics.doors(self.courier.shortcut).into_iter().map(plain);
-        let orders = pools.iter().flat_map(|pool| topics.pool_orders(pool)).map(plain);
-        doors.chain(orders).chain([others]).collect()
-    }
-
-    /// The requests of pools, for a node that can work: one that still loads its models would only hand them back.
-    fn pool_filters(&self) -> Vec<Filter> {
-        let (topics, pools) = (&self.courier.topics, &self.courier.pools);
-        let shared = pools.iter().flat_map(|pool| topics.pool_requests(pool));
-        shared.map(|path| Filter { preserve_retain: true, ..Filter::new(path, QoS::AtLeastOnce) }).collect()
-    }
-
-    /// The models are there, and the line may be.
-    pub(super) fn join_pools(&mut self) {
-        if let Some(client) = &self.line.client {
-            self.line.awaited += subscribe(client, &self.pool_filters());
-        }
-    }
-
     fn forget_connection(&mut self) {
         self.line = Line::default();
         self.inbox.clear();
         self.answers.clear();
         self.retained.clear();
     }
-
-    /// The subscriptions stand: now the retained topics, `online` last.
-    fn granted(&mut self, codes: &[SubscribeReasonCode]) {
-        let refused = codes.iter().filter(|code| !matches!(code, SubscribeReasonCode::Success(_))).count();
-        self.line.refusals += refused;
-        self.line.awaited = self.line.awaited.saturating_sub(1);
-        if refused > 0 {
-            tracing::error!(?codes, "the broker refuses subscriptions, requests may not come: check its access rules");
-        }
-        if self.line.awaited > 0 {
-            return;
-        }
-        let refused = self.line.refusals;
-        self.courier.desk.activity.change(|now| now.alert(Alert::SubscriptionRefused, refused > 0));
-        self.line.subscribed = true;
-        self.queue_all();
-    }
-}
-
-/// Asks for subscriptions; returns how many answers will come.
-fn subscribe(client: &Handle, filters: &[Filter]) -> usize {
-    let packets = filters.chunks(FILTERS);
-    let awaited = packets.len();
-    for packet in packets {
-        if let Err(error) = client.try_subscribe_many(packet.iter().cloned()) {
-            tracing::error!(%error, "cannot subscribe");
-        }
-    }
-    awaited
 }
