@@ -12,4 +12,8 @@ need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need openssl openssl
 "$root/deploy/onnxruntime.sh"
+if [ "$(uname -m)" = x86_64 ]; then
+    # The one accelerator that needs no device.
+    "$root/deploy/onnxruntime.sh" "$root/target/onnxruntime-openvino" x86_64 openvino
+fi
 cargo test --locked --manifest-path "$root/Cargo.toml" "$@"

@@ -16,7 +16,7 @@ fn arguments_that_cannot_be_read_are_a_fault_of_usage_and_help_is_none() {
     assert_eq!(run(&["dance"]).status.code(), Some(64));
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for verb in ["run", "demo", "generate", "send", "check"] {
+    for verb in ["run", "demo", "generate", "send", "check", "models", "bench"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("\n  {verb} ")), "{verb}");
     }
 }
@@ -108,7 +108,12 @@ fn systemd_hears_ready_watchdog_and_stopping() {
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
     };
-    assert_eq!(hear(), "READY=1");
+    let mut first = hear();
+    let mut parts = 0;
+    while first == "EXTEND_TIMEOUT_USEC=900000000" {
+        (first, parts) = (hear(), parts + 1);
+    }
+    assert_eq!((first.as_str(), parts), ("READY=1", 4), "each part of the one model is told of");
     assert_eq!(hear(), "WATCHDOG=1");
     assert_eq!(hear(), "WATCHDOG=1");
     assert_eq!(service.stop(), Some(0));

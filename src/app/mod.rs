@@ -1,32 +1,32 @@
 //! The composition root: builds the appliance from its configuration, supervises its threads, and drains it.
 
 mod models;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
-use serde_json::json;
 
 pub use self::models::{load, rules, serve, start};
+use self::shared::Shared;
 use crate::config::{Config, ConfigError};
-use crate::job::{Generate, Rules};
+use crate::job::{Generate, Progress, Rules, Stage};
 use crate::model::LoadError;
-use crate::mqtt::link::{self, Gate};
-use crate::mqtt::{Courier, CourierError, Signal};
-use crate::service::report::NodeFacts;
+use crate::mqtt::link;
+use crate::mqtt::{CourierError, Signal};
 use crate::service::worker::WorkerError;
-use crate::service::{
-    Activity, Bell, Desk, LiveRules, Meter, Notice, Notify, Patience, Phase, Pulse, Reporter, Store, StoreError, Worker,
-};
+use crate::service::{Notice, Patience, Phase, StoreError};
 
 /// Signals that may wait for the courier; beyond that the network has to wait.
 const SIGNALS: usize = 256;
 /// How often threads and the watchdog are looked after.
 const TICK: Duration = Duration::from_millis(200);
+/// Microseconds that systemd gives the next part of a model, which may have to be compiled first.
+const LOADING: u32 = 15 * 60 * 1_000_000;
 /// How often the adapters' folder is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -66,20 +66,6 @@ pub struct Appliance {
     refresh: Refresh,
 }
 
-/// What the threads share.
-struct Shared {
-    rules: Arc<LiveRules>,
-    store: Arc<Store>,
-    activity: Arc<Activity>,
-    bell: Arc<Bell>,
-    pulse: Arc<Pulse>,
-    gate: Arc<Gate>,
-    /// Set when an administrator wants the adapters' folder to be looked at.
-    reload: Arc<AtomicBool>,
-    notify: Notify,
-    signals: SyncSender<Signal>,
-}
-
 impl Appliance {
     /// Opens the store, takes up what was left there, and connects. Requests are refused as `not_ready` until
     /// [`begin`](Self::begin).
@@ -102,6 +88,15 @@ impl Appliance {
         })
     }
 
+    /// So many parts of the models are loaded: told in `state`, and to systemd, which would lose its patience with one
+    /// that takes longer to start.
+    fn loading(&self, step: usize, steps: usize) {
+        let progress = Progress { stage: Stage::Load, step, steps, k: 0 };
+        self.shared.activity.change(|now| now.progress = Some(progress));
+        (self.shared.notify)(Notice::State);
+        tell_systemd(&[NotifyState::ExtendTimeoutUsec(LOADING)]);
+    }
+
     /// Work begins. `refresh` is asked from time to time for other rules.
     pub fn begin(
         &mut self,
@@ -116,7 +111,7 @@ impl Appliance {
         let worker = shared.worker(config, generator);
         self.worker = Some(spawn("worker", move || worker.run())?);
         self.refresh = refresh;
-        shared.activity.change(|now| (now.phase, now.model) = (Phase::Working, model));
+        shared.activity.change(|now| (now.phase, now.model, now.progress) = (Phase::Working, model, None));
         (shared.notify)(Notice::Rules);
         Ok(())
     }
@@ -190,105 +185,11 @@ impl Appliance {
     }
 }
 
-impl Shared {
-    fn new(config: &Config, signals: SyncSender<Signal>) -> Result<Self, AppError> {
-        let store = Arc::new(Store::open(&config.store, &boot_id(), config.store_bytes)?);
-        let recovered = store.recover()?;
-        if recovered > 0 {
-            tracing::warn!(jobs = recovered, "jobs that were running when the process ended begin again");
-        }
-        let activity = Arc::new(Activity::new(store.count("boot")?, config.queue, ""));
-        let open = store.open_jobs()?;
-        let (done, failed) = (store.counted("jobs_done")?, store.counted("jobs_failed")?);
-        activity.change(|now| {
-            (now.queue, now.jobs_done, now.jobs_failed, now.phase) = (open, done, failed, Phase::Loading);
-        });
-        let reload = Arc::new(AtomicBool::new(false));
-        Ok(Self {
-            rules: Arc::new(LiveRules::new(models::without_models(config))),
-            store,
-            activity,
-            bell: Arc::new(Bell::default()),
-            pulse: Arc::new(Pulse::default()),
-            gate: Arc::new(Gate::default()),
-            notify: notify(&signals, &reload),
-            reload,
-            signals,
-        })
-    }
-
-    fn worker(&self, config: &Config, generator: Arc<dyn Generate>) -> Worker {
-        Worker {
-            store: Arc::clone(&self.store),
-            generator,
-            rules: Arc::clone(&self.rules),
-            reporter: Reporter::new(&config.node),
-            activity: Arc::clone(&self.activity),
-            pulse: Arc::clone(&self.pulse),
-            bell: Arc::clone(&self.bell),
-            notify: Arc::clone(&self.notify),
-            keep: config.keep,
-            job_time: config.job_time,
-        }
-    }
-
-    fn courier(&self, config: &Config) -> Result<Courier, StoreError> {
-        let told = |key: &str| config.image.get(key).cloned().unwrap_or_default();
-        Ok(Courier {
-            desk: Desk {
-                rules: Arc::clone(&self.rules),
-                queue: config.queue,
-                per_client: config.per_client,
-                meter: config.rate.map(Meter::new),
-                log_prompts: config.log.prompts,
-                store: Arc::clone(&self.store),
-                reporter: Reporter::new(&config.node),
-                activity: Arc::clone(&self.activity),
-                bell: Arc::clone(&self.bell),
-                notify: Arc::clone(&self.notify),
-            },
-            topics: config.topics.clone(),
-            pools: config.pools.clone(),
-            reply_prefixes: config.reply_prefixes.clone(),
-            facts: NodeFacts {
-                pools: config.pools.iter().map(|pool| pool.as_str().to_owned()).collect(),
-                accelerator: config.engine.accelerator.name().to_owned(),
-                queue: config.queue,
-                per_client: config.per_client,
-                packet_bytes: config.broker.max_packet as usize,
-                image: json!({
-                    "format": told("format"), "retain": config.retain_image, "max_bytes": told("max_bytes"),
-                }),
-            },
-            shortcut: config.shortcut,
-            retain_image: config.retain_image,
-            gate: Arc::clone(&self.gate),
-            mark: self.store.mark()?,
-        })
-    }
-}
-
 fn spawn<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, AppError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|_| AppError::Thread(name))
-}
-
-/// Notices of the service become signals for the courier, which gives notices itself and so must never wait for room.
-/// One that finds none is lost without harm: the courier looks at the outbox and the state with every signal.
-fn notify(signals: &SyncSender<Signal>, reload: &Arc<AtomicBool>) -> Notify {
-    let (signals, reload) = (signals.clone(), Arc::clone(reload));
-    Arc::new(move |notice| match notice {
-        Notice::Reload => reload.store(true, Ordering::Relaxed),
-        notice => drop(signals.try_send(Signal::Notice(notice))),
-    })
-}
-
-/// Names this boot of the machine; without it no death of the process is held against a job.
-fn boot_id() -> String {
-    let unknown = || format!("unknown-{}", crate::service::desk::fresh_id().as_str());
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| unknown(), |id| id.trim().to_owned())
 }
 
 /// Outside systemd there is nobody to tell.

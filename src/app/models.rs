@@ -5,22 +5,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
-use crate::job::{ModelFacts, Origin, Request, Rules};
-use crate::model::{Options, Runtime};
-use crate::pipeline::{Pipeline, Source};
+use crate::job::{Generate, ModelFacts, Origin, Progress, Recipe, Request, Rules, Stop, Watch};
+use crate::model::{Cache, Options, Runtime};
+use crate::pipeline::{PARTS, Pipeline, Source};
+use crate::service::desk::fresh_seed;
 
 /// Loads the configured models onto the configured accelerator.
 pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
+    load_told(config, file, &|_, _| ())
+}
+
+/// As [`load`], and tells how many parts of how many are loaded.
+fn load_told(config: &Config, file: &Path, told: &dyn Fn(usize, usize)) -> Result<Pipeline, AppError> {
     let sources = sources(config, file)?;
     let engine = &config.engine;
     let runtime = Runtime::start(engine.library.as_deref())?;
-    let options =
-        Options { accelerator: engine.accelerator, threads: engine.threads, room: None, memory: engine.memory };
-    Ok(Pipeline::load(&runtime, options, &sources, Some(&config.models.adapters))?)
+    let options = Options {
+        accelerator: engine.accelerator.clone(),
+        graphs: engine.graphs.clone(),
+        strict: engine.strict,
+        cache: engine.cache.clone().map(Cache::new),
+        threads: engine.threads,
+        room: None,
+        memory: engine.memory,
+    };
+    let parts = sources.len() * PARTS;
+    Ok(Pipeline::load_told(&runtime, options, &sources, Some(&config.models.adapters), &|part| told(part, parts))?)
 }
 
 /// Other rules whenever the adapters in the store have changed.
@@ -90,10 +104,45 @@ pub fn serve(config: &Config, file: &Path, stop: &AtomicBool) -> Result<(), AppE
 
 /// Loads the models and begins to work with them.
 fn equip(appliance: &mut Appliance, config: &Config, file: &Path) -> Result<(), AppError> {
-    let pipeline = Arc::new(load(config, file)?);
+    let pipeline = Arc::new(load_told(config, file, &|part, parts| appliance.loading(part, parts))?);
     let rules = rules(config, pipeline.facts(), file)?;
+    warm(config, &pipeline, &rules, &|part, parts| appliance.loading(part, parts));
     let refresh = refresh(Arc::clone(&pipeline), config.clone(), file.to_owned());
     appliance.begin(config, rules, pipeline, refresh)
+}
+
+/// Makes a picture of one step with every model on an accelerator: engines are built and kernels chosen during the first
+/// pass, and nobody should have to wait for that.
+fn warm(config: &Config, pipeline: &Pipeline, rules: &Rules, told: &dyn Fn(usize, usize)) {
+    if config.engine.is_cpu() {
+        return;
+    }
+    for (number, model) in rules.models.iter().enumerate() {
+        told(number, rules.models.len());
+        let Value::Object(fields) = json!({"prompt": "", "model": model.name, "steps": 1}) else { continue };
+        let recipe = Recipe::from_fields(fields, fresh_seed(), rules).map(|parsed| parsed.recipe);
+        let made = recipe
+            .map_err(|rejection| rejection.message)
+            .and_then(|recipe| pipeline.generate(&recipe, &Unwatched).map_err(|failure| failure.message));
+        match made {
+            Ok(_) => tracing::info!(model = model.name, "model warmed up"),
+            // A model that needs more than a prompt is none the worse for it.
+            Err(reason) => tracing::warn!(model = model.name, reason, "the model could not be warmed up"),
+        }
+    }
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&self, _progress: Progress) {}
+
+    fn heartbeat(&self) {}
+
+    fn stop(&self) -> Option<Stop> {
+        None
+    }
 }
 
 /// The rules while no model is loaded.

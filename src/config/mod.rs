@@ -1,6 +1,7 @@
 //! The configuration file: TOML becomes a [`Config`], or every fault is reported together, each with its path.
 
 mod broker;
+mod engine;
 mod reader;
 mod sections;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub use self::broker::Address;
+pub use self::engine::Engine;
 use self::reader::Reader;
 
 use crate::job::Limits;
-use crate::model::Accelerator;
 use crate::mqtt::{Broker, Pool, ReplyPrefixes, Topics};
 use crate::service::Rate;
 
@@ -75,21 +76,6 @@ pub struct Models {
     pub default: Option<String>,
     /// The folder of adapters; it need not be there.
     pub adapters: PathBuf,
-}
-
-/// How graphs are run.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    /// ONNX Runtime's library; looked for if absent.
-    pub library: Option<PathBuf>,
-    /// What computes.
-    pub accelerator: Accelerator,
-    /// Threads of one pass on the CPU; all cores if absent.
-    pub threads: Option<usize>,
-    /// Whether pictures are checked by the safety checker of models that have one.
-    pub safety: bool,
-    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
-    pub memory: Option<u64>,
 }
 
 /// The log.
@@ -156,7 +142,7 @@ impl Config {
         let (broker, reply_prefixes) = broker::broker(&mut reader, &node);
         let (image, retain_image) = sections::image(&mut reader);
         let models = sections::models(&mut reader);
-        let engine = sections::engine(&mut reader);
+        let engine = engine::engine(&mut reader);
         let (limits, sections::Crowd { queue, per_client, rate, job_time }) = sections::limits(&mut reader);
         let pools = sections::pools(&mut reader);
         let defaults = sections::defaults(&mut reader);

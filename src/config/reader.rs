@@ -1,5 +1,6 @@
 //! Takes values out of TOML tables and gathers what is wrong with them, instead of stopping at the first fault.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,46 @@ impl Section<'_> {
             Some(other) => self.mismatch(key, "a table", &other).unwrap_or_default(),
         };
         Section { name, table, folder: self.folder, faults: self.faults }
+    }
+
+    /// Whether a key has a table of its own.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(Value::is_table)
+    }
+
+    /// The keys that are there and were not taken yet.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
+    /// A text, or a number as one.
+    pub(super) fn word(&mut self, key: &str) -> Option<String> {
+        match self.table.remove(key)? {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::String(text) => Some(text),
+            other => self.mismatch(key, "a number or a name", &other),
+        }
+    }
+
+    /// A table of words and truth values by name, for a library that takes texts.
+    pub(super) fn words(&mut self, key: &str) -> BTreeMap<String, String> {
+        let table = match self.table.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => self.mismatch(key, "a table", &other).unwrap_or_default(),
+        };
+        let mut words = BTreeMap::new();
+        for (name, value) in table {
+            match value {
+                Value::String(text) => drop(words.insert(name, text)),
+                Value::Integer(number) => drop(words.insert(name, number.to_string())),
+                Value::Boolean(flag) => drop(words.insert(name, u8::from(flag).to_string())),
+                other => {
+                    self.fault(key, format!("{name} must be a text, a number or a truth value, got {}", kind(&other)))
+                }
+            }
+        }
+        words
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {

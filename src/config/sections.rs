@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::reader::{Reader, Section};
-use super::{Engine, Log, Models};
+use super::{Log, Models};
 use crate::job::{Limits, Output};
-use crate::model::Accelerator;
 use crate::mqtt::{Pool, Topics};
 use crate::service::Rate;
 
@@ -55,25 +54,6 @@ pub(super) fn models(reader: &mut Reader) -> Models {
     };
     section.finish(&[]);
     models
-}
-
-pub(super) fn engine(reader: &mut Reader) -> Engine {
-    let mut section = reader.section("engine");
-    let name = section.text("accelerator").unwrap_or_else(|| "cpu".to_owned());
-    let accelerator = Accelerator::find(&name).unwrap_or_else(|| {
-        section.fault("accelerator", format!("must be cpu, cuda or tensorrt, got {name:?}"));
-        Accelerator::Cpu
-    });
-    let threads = section.number("threads", 0, 0..=1024);
-    let engine = Engine {
-        library: section.path("library"),
-        accelerator,
-        threads: (threads > 0).then_some(threads),
-        safety: section.flag("safety", true),
-        memory: section.bytes("memory"),
-    };
-    section.finish(&["cache", "require"]);
-    engine
 }
 
 /// How many may come at once.

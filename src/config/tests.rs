@@ -1,6 +1,7 @@
 //! Every fault is reported, each with its path.
 
 use super::*;
+use crate::model::{Accelerator, Arena, Choice};
 
 fn faults(text: &str) -> Vec<String> {
     let error = Config::parse(text, Path::new("/etc/diffused/diffused.toml")).unwrap_err();
@@ -52,7 +53,7 @@ fn all_faults_come_together_with_their_paths() {
         "mqtt.tls.ca_file: must be a text, got a whole number",
         "mqtt.tls.cafile: is not known",
         "image: output.format must be",
-        "engine.accelerator: must be cpu",
+        "engine.accelerator: must be one of cpu, cuda",
         "limits.steps: must be a whole number, got a text",
         "limits.quue: is not known",
         "typo: is not known",
@@ -78,4 +79,44 @@ fn relative_paths_start_at_the_file() {
 fn requests_that_the_broker_would_drop_silently_are_no_limit() {
     assert!(faults("[limits]\nrequest_bytes = 1048000")[0].starts_with("limits.request_bytes: must leave room"));
     assert_eq!(faults("[defaults]\noutput = 'png'"), ["defaults.output: must be a table"]);
+}
+
+#[test]
+fn accelerators_are_chosen_for_each_graph_with_the_settings_that_they_know() {
+    let text = "[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1'\n[engine]\nrequire = 'all'\ncache = 'cache'\n\
+        [engine.accelerator]\nname = 'tensorrt'\ndevice = 1\nmemory = '2 GiB'\nfp16 = true\ndla = 0\n\
+        options = {trt_sparsity_enable = true, trt_builder_optimization_level = 5}\n\
+        [engine.graphs]\ntext_encoder = 'cpu'\nvae_decoder = {name = 'cuda', arena = 'tight'}";
+    let engine = Config::parse(text, Path::new("/etc/diffused/config.toml")).unwrap().engine;
+    let options = [("trt_builder_optimization_level", "5"), ("trt_sparsity_enable", "1")];
+    let wanted = Choice {
+        device: Some("1".to_owned()),
+        memory: Some(2 << 30),
+        fp16: true,
+        dla: Some(0),
+        options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ..Accelerator::TensorRt.into()
+    };
+    assert_eq!((engine.accelerator, engine.strict), (wanted, true));
+    assert_eq!(engine.cache.as_deref(), Some(Path::new("/etc/diffused/cache")));
+    let graphs = [
+        ("text_encoder".to_owned(), Accelerator::Cpu.into()),
+        ("vae_decoder".to_owned(), Choice { arena: Arena::Tight, ..Accelerator::Cuda.into() }),
+    ];
+    assert_eq!(engine.graphs, graphs.into());
+}
+
+#[test]
+fn a_setting_that_an_accelerator_does_not_know_is_a_fault() {
+    let faults = |lines: &str| {
+        let text = format!("[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1'\n{lines}");
+        Config::parse(&text, Path::new("a.toml")).map(drop).unwrap_err().to_string()
+    };
+    let of = |table: &str| faults(&format!("[engine]\naccelerator = {table}"));
+    assert_eq!(of("{name = 'cuda', dla = 1}"), "a.toml: engine.accelerator.dla: is no setting of cuda");
+    assert_eq!(of("{name = 'cpu', fast = 1}"), "a.toml: engine.accelerator.fast: is not known");
+    assert!(of("{name = 'cpu', arena = 'tight'}").contains("engine.accelerator.arena: must be one of grow, off"));
+    assert!(of("{device = 1}").contains("engine.accelerator.name: must be one of cpu"));
+    assert!(faults("[engine.graphs]\nunet = 'npu'").contains("engine.graphs.unet: must be one of cpu"));
+    assert!(faults("[engine.graphs]\nnet = 'cpu'").contains("engine.graphs.net: is not known"));
 }

@@ -1,19 +1,22 @@
 //! The thread that owns the sessions. Everybody else reaches it by channel.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use ndarray::ArrayD;
 use ort::session::RunOptions;
 
+use super::accelerator::Placement;
 use super::blueprint::Blueprint;
 use super::error::{LoadError, PassError};
 use super::library::Runtime;
-use super::session::{Feed, Options, Ports, Session};
+use super::residency::half_of_memory;
+use super::session::{Feed, Options, Ports, part};
+use super::sessions::Sessions;
 use crate::job::Watch;
 
 /// How often a waiting caller asks whether to stop.
@@ -23,7 +26,8 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Engine {
     orders: Sender<Order>,
-    options: Options,
+    options: Arc<Options>,
+    placed: Arc<Mutex<BTreeMap<PathBuf, Placement>>>,
 }
 
 enum Order {
@@ -32,24 +36,35 @@ enum Order {
     Close { graph: u64 },
 }
 
-/// The wanted outputs of a pass, or ONNX Runtime's sentence.
-type Outcome = Result<Vec<ArrayD<f32>>, String>;
+/// The wanted outputs of a pass and how long the graph ran, or ONNX Runtime's sentence.
+type Outcome = Result<(Vec<ArrayD<f32>>, Duration), String>;
 
 impl Engine {
     /// Starts the thread.
     pub fn start(runtime: &Runtime, options: Options) -> Result<Self, LoadError> {
         let (orders, incoming) = mpsc::channel();
-        let runtime = runtime.clone();
+        let (runtime, options) = (runtime.clone(), Arc::new(options));
+        let own = Arc::clone(&options);
+        let placed = Arc::default();
+        let noted = Arc::clone(&placed);
         thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || serve(&incoming, &runtime, options))
+            .spawn(move || serve(&incoming, &runtime, &own, &noted))
             .map_err(|error| LoadError::Engine { reason: error.to_string() })?;
-        Ok(Self { orders, options })
+        Ok(Self { orders, options, placed })
     }
 
     /// How its sessions are made and used.
-    pub(super) fn options(&self) -> Options {
-        self.options
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// On what the nodes of the graphs below a folder run, by the names of the graphs; those that are on the CPU as
+    /// asked are left out.
+    pub fn placements(&self, folder: &Path) -> Vec<(String, Placement)> {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = placed.iter().filter(|(file, _)| file.starts_with(folder));
+        below.map(|(file, placement)| (part(file).to_owned(), placement.clone())).collect()
     }
 
     /// Loads a graph as it was exported; blocks until it is there.
@@ -92,7 +107,9 @@ impl Graph {
         self.engine.orders.send(order).map_err(|_| gone())?;
         let outcome = wait(&incoming, &options, watch);
         watch.heartbeat();
-        outcome
+        let (values, ran) = outcome?;
+        watch.passed(part(&self.file), ran);
+        Ok(values)
     }
 
     /// A fault of this graph.
@@ -108,7 +125,11 @@ impl Drop for Graph {
     }
 }
 
-fn wait(incoming: &Receiver<Outcome>, options: &RunOptions, watch: &dyn Watch) -> Result<Vec<ArrayD<f32>>, PassError> {
+fn wait(
+    incoming: &Receiver<Outcome>,
+    options: &RunOptions,
+    watch: &dyn Watch,
+) -> Result<(Vec<ArrayD<f32>>, Duration), PassError> {
     let mut stopped = None;
     loop {
         match incoming.recv_timeout(POLL) {
@@ -136,26 +157,31 @@ fn gone() -> PassError {
 }
 
 /// What the thread does: one order after another.
-fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: Options) {
-    let mut sessions = HashMap::new();
+fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: &Options, placed: &Mutex<BTreeMap<PathBuf, Placement>>) {
+    let mut sessions = Sessions::new(runtime, options, options.memory.unwrap_or_else(half_of_memory));
     for (number, order) in (0_u64..).zip(orders) {
         // An answer that nobody waits for any more is no fault.
         match order {
             Order::Load { graph, answer } => {
-                let loaded = Session::open(runtime, graph, options).map(|(session, ports)| {
-                    sessions.insert(number, session);
+                let file = graph.file.clone();
+                let loaded = sessions.load(number, graph).map(|(session, ports)| {
+                    if !session.placement.is_empty() {
+                        let mut placed = placed.lock().unwrap_or_else(PoisonError::into_inner);
+                        placed.insert(file, session.placement.clone());
+                    }
                     (number, ports)
                 });
                 let _ = answer.send(loaded);
             }
             Order::Run { graph, feeds, outputs, options, answer } => {
-                let outcome = match sessions.get_mut(&graph) {
-                    Some(session) => session.run(feeds, &outputs, &options).map_err(|error| error.to_string()),
-                    None => Err("the graph is not loaded".to_owned()),
+                let outcome = match sessions.get(graph) {
+                    Ok(Some(session)) => session.run(feeds, &outputs, &options).map_err(|error| error.to_string()),
+                    Ok(None) => Err("the graph is not loaded".to_owned()),
+                    Err(error) => Err(error.to_string()),
                 };
                 let _ = answer.send(outcome);
             }
-            Order::Close { graph } => drop(sessions.remove(&graph)),
+            Order::Close { graph } => sessions.close(graph),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Tests of graphs at work: a missing one is named, and a running pass can be ended.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array4, ArrayD};
 
 use super::session::Feed;
-use super::testing::{Miniature, Notes, engine, golden};
+use super::testing::{Miniature, Notes, engine, golden, runtime};
 use super::*;
 use crate::job::Stop;
 
@@ -49,4 +51,72 @@ fn a_running_pass_can_be_ended_and_the_engine_goes_on() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(watch.heartbeats.load(Ordering::Relaxed), 1);
     assert!((turn(&engine, 1.0, &Notes::default()).unwrap()[[0]] - 0.5_f32.sin()).abs() < 1e-6);
+}
+
+/// An engine that keeps what it optimises.
+fn keeping(cache: &Path) -> Engine {
+    let options = Options { threads: Some(1), cache: Some(Cache::new(cache.to_owned())), ..Options::default() };
+    Engine::start(runtime(), options).unwrap()
+}
+
+/// The one entry of a cache.
+fn entry(cache: &Path) -> PathBuf {
+    let entries: Vec<_> = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    entries[0].clone()
+}
+
+#[test]
+fn an_optimised_graph_is_kept_for_the_next_start_and_gives_the_same_values() {
+    let cache = tempfile::tempdir().unwrap();
+    let wanted = turn(&engine(), 3.0, &Notes::default()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(turn(&keeping(cache.path()), 3.0, &Notes::default()).unwrap(), wanted);
+    }
+    // What is kept is what runs: with another graph in its place there is another result.
+    let other = tempfile::tempdir().unwrap();
+    keeping(other.path()).load(&golden("graphs/decoder.onnx")).unwrap();
+    let (kept, planted) = (entry(cache.path()), entry(other.path()));
+    for file in fs::read_dir(&planted).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), kept.join(file.file_name())).unwrap();
+    }
+    let graph = keeping(cache.path()).load(&golden("graphs/slow.onnx")).unwrap();
+    assert!(graph.ports.input(&["turns"], &[1]).is_err());
+}
+
+#[test]
+fn a_kept_graph_that_cannot_be_read_is_made_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let wanted = turn(&keeping(cache.path()), 3.0, &Notes::default()).unwrap();
+    let kept = entry(cache.path()).join("model.onnx");
+    let good = fs::read(&kept).unwrap();
+    fs::write(&kept, vec![0xff; good.len()]).unwrap();
+    assert_eq!(turn(&keeping(cache.path()), 3.0, &Notes::default()).unwrap(), wanted);
+    assert_eq!(fs::read(&kept).unwrap(), good);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_keeps_nobody_from_working() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert!(turn(&keeping(&file.path().join("in a file")), 3.0, &Notes::default()).is_ok());
+}
+
+#[test]
+fn an_accelerator_that_the_library_was_made_without_is_named_with_those_that_it_has() {
+    let options = Options { accelerator: Accelerator::Qnn.into(), ..Options::default() };
+    let error = Engine::start(runtime(), options).unwrap().load(&golden("graphs/slow.onnx")).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the accelerator qnn cannot be used: this ONNX Runtime was made without it, it has: cpu"
+    );
+}
+
+#[test]
+fn a_graph_may_run_on_something_else_than_the_rest() {
+    let model = Miniature::new();
+    let graphs = [("unet".to_owned(), Accelerator::Qnn.into())].into();
+    let engine = Engine::start(runtime(), Options { graphs, ..Options::default() }).unwrap();
+    assert!(Decoder::load(&engine, &model.folder()).is_ok());
+    assert!(Unet::load(&engine, &model.folder(), &UnetAdapters::default()).is_err());
 }

@@ -11,6 +11,7 @@ pub fn flat() -> ModelFacts {
     ModelFacts {
         name: "flat".to_owned(),
         family: "sd1",
+        precision: Some("fp16"),
         size: Size::new(64, 64).unwrap(),
         fixed_size: false,
         multiple: 8,
@@ -21,8 +22,10 @@ pub fn flat() -> ModelFacts {
         scheduler: SchedulerConfig::parse("{}").unwrap(),
         modes: vec![Mode::Text],
         encodes_at_random: false,
+        placements: Vec::new(),
         estimates_depth: false,
         labels: Vec::new(),
+        reuses: false,
         read: Arc::new(|prompt, _| {
             let tokens = prompt.text().split_whitespace().count();
             Reading { tokens, chunks: 1, ..Reading::default() }

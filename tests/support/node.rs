@@ -100,6 +100,7 @@ pub fn facts() -> ModelFacts {
     ModelFacts {
         modes: vec![Mode::Text, Mode::Image, Mode::Inpaint],
         labels: vec!["red".to_owned(), "blue".to_owned()],
+        reuses: true,
         read: Arc::new(move |prompt, skip| {
             assert_ne!(prompt.text(), BREAKS_THE_TOKENIZER);
             let words = prompt.text().split_whitespace();

@@ -76,6 +76,11 @@ impl Service {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it ends by itself; returns the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// SIGTERM; returns the exit code.
     pub fn stop(&mut self) -> Option<i32> {
         signal(&self.child, "TERM");

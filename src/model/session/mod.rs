@@ -3,108 +3,48 @@
 //! Values go in and come out as f32, and take the declared element type here. This loses nothing: token ids are
 //! below 2^24 and timesteps below 1000, which f32 holds exactly; truth values are 0 and 1.
 
-use std::path::Path;
+mod open;
+mod options;
+
+use std::time::{Duration, Instant};
 
 use half::f16;
 use ndarray::ArrayD;
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType};
 
-use super::accelerator::Accelerator;
-use super::blueprint::Blueprint;
-use super::error::LoadError;
-use super::library::Runtime;
-
-/// How sessions are made and used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// What the graphs run on.
-    pub accelerator: Accelerator,
-    /// Threads of one pass; ONNX Runtime's choice (one a core) if absent.
-    pub threads: Option<usize>,
-    /// How much a pass of the U-Net may hold, in latents of one channel; by the accelerator if absent. What is more runs
-    /// in several passes, with the same results.
-    pub room: Option<usize>,
-    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
-    pub memory: Option<u64>,
-}
-
-/// Latents of a picture of 512x512 pixels.
-const PICTURE: usize = 64 * 64;
-
-impl Options {
-    /// How much a pass of the U-Net may hold, in latents of one channel.
-    ///
-    /// Accelerators are faster with large batches. On the processor those only take more memory, but many small pictures
-    /// together save time.
-    pub(super) fn room(&self) -> usize {
-        self.room.unwrap_or(match self.accelerator {
-            Accelerator::Cpu => PICTURE,
-            Accelerator::Cuda | Accelerator::TensorRt => 8 * PICTURE,
-        })
-    }
-}
-
-/// Where the weights of a graph are that comes from memory (ONNX Runtime 1.18 and later).
-const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
-
-fn folder_of(file: &Path) -> String {
-    file.parent().unwrap_or(Path::new(".")).to_string_lossy().into_owned()
-}
+pub use self::options::Options;
+pub(super) use self::options::part;
+use super::accelerator::Placement;
 
 /// A loaded graph.
-pub(super) struct Session(ort::session::Session);
+pub(super) struct Session {
+    session: ort::session::Session,
+    /// On what its nodes run; empty if all run on the CPU, as asked.
+    pub(super) placement: Placement,
+}
 
 impl Session {
-    /// Loads a graph and says what it declares.
-    pub(super) fn open(runtime: &Runtime, graph: Blueprint, options: Options) -> Result<(Self, Ports), LoadError> {
-        let file = graph.file.as_path();
-        if !file.is_file() {
-            return Err(LoadError::folder(file, "the file is missing"));
-        }
-        let refused = |error: ort::Error| LoadError::folder(file, format!("ONNX Runtime refuses it: {error}"));
-        let accelerator = options.accelerator;
-        let builder = ort::session::Session::builder(runtime.environment())
-            .and_then(|builder| Ok(builder.with_intra_threads(options.threads.unwrap_or(0))?))
-            // Threads that spin between passes would take the processor from everybody else.
-            .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
-            .map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
-        let mut builder = builder
-            .with_execution_providers(accelerator.providers())
-            .map_err(|error| LoadError::Accelerator { name: accelerator.name(), reason: error.to_string() })?;
-        for weight in graph.weights {
-            let name = weight.name.clone();
-            let value = weight.into_value().map_err(refused)?;
-            builder = builder.with_external_initializer(name, value).map_err(|error| refused(error.into()))?;
-        }
-        let session = match &graph.edited {
-            None => builder.commit_from_file(file),
-            Some(bytes) => builder
-                .with_config_entry(WEIGHTS_FOLDER, folder_of(file))
-                .map_err(|error| refused(error.into()))?
-                .commit_from_memory(bytes),
-        };
-        let session = session.map_err(refused)?;
-        let ports = Ports::of(&session).map_err(|reason| LoadError::folder(file, reason))?;
-        Ok((Self(session), ports))
-    }
-
-    /// One pass: `feeds` by the names of the inputs, and the values of each of `wanted`, in that order.
+    /// One pass: `feeds` by the names of the inputs, and the values of each of `wanted`, in that order. Also how long the
+    /// graph itself ran, without the copies before and after.
     pub(super) fn run(
         &mut self,
         feeds: Vec<Feed>,
         wanted: &[String],
         options: &RunOptions,
-    ) -> ort::Result<Vec<ArrayD<f32>>> {
+    ) -> ort::Result<(Vec<ArrayD<f32>>, Duration)> {
         let inputs = feeds.into_iter().map(|feed| {
             let value = cast(feed.value, feed.port.element)?;
             Ok((feed.port.name, SessionInputValue::from(value)))
         });
-        let outputs = self.0.run_with_options(inputs.collect::<ort::Result<Vec<_>>>()?, options)?;
+        let inputs = inputs.collect::<ort::Result<Vec<_>>>()?;
+        let begun = Instant::now();
+        let outputs = self.session.run_with_options(inputs, options)?;
+        let ran = begun.elapsed();
         let value = |name: &String| {
             floats(outputs.get(name).ok_or_else(|| ort::Error::new(format!("there is no output {name}")))?)
         };
-        wanted.iter().map(value).collect()
+        Ok((wanted.iter().map(value).collect::<ort::Result<_>>()?, ran))
     }
 }
 
