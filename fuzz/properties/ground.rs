@@ -26,6 +26,7 @@ fn model() -> ModelFacts {
     ModelFacts {
         name: "flat".to_owned(),
         family: "sd1",
+        precision: None,
         size: Size::new(64, 64).expect("a size"),
         fixed_size: false,
         multiple: 8,
@@ -36,8 +37,10 @@ fn model() -> ModelFacts {
         scheduler: SchedulerConfig::parse("{}").expect("a scheduler"),
         modes: vec![Mode::Text, Mode::Image, Mode::Inpaint],
         encodes_at_random: false,
+        placements: Vec::new(),
         estimates_depth: false,
         labels: vec!["red".to_owned()],
+        reuses: false,
         read: Arc::new(|prompt, _| {
             let tokens = prompt.text().split_whitespace().count();
             Reading { tokens, chunks: tokens.div_ceil(75), ..Reading::default() }

@@ -38,6 +38,7 @@ pub const FIELDS: &[(&str, &[&str])] = &[
     ("hypernetworks", &["[]"]),
     ("restart", &["{}", "{\"from\":0.1,\"to\":2,\"steps\":9,\"repeats\":1}"]),
     ("resample", &["{}", "{\"jump\":10,\"repeats\":2}"]),
+    ("reuse", &["{}", "{\"interval\":1}"]),
     ("variation", &["{\"seed\":3,\"strength\":0.2}"]),
     ("s_noise", &["1"]),
     ("s_churn", &["0", "10"]),

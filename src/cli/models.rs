@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::generate::say;
 use super::{CliError, log};
 use crate::config::Config;
+use crate::model;
 use crate::model::import::{self, ImportError, Order, Precision, Prediction};
 
 /// Make and look at model folders
@@ -17,6 +18,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Import(Import),
+    Prepare(Prepare),
 }
 
 /// Make a model folder from a checkpoint
@@ -45,6 +47,20 @@ struct Import {
     config: PathBuf,
 }
 
+/// Make of a model folder what makes it faster, beside what is there
+#[derive(Debug, clap::Args)]
+struct Prepare {
+    /// The model's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Cut the U-Net in two, so that steps can reuse what its deep layers made before
+    #[arg(long, required = true)]
+    reuse: bool,
+    /// How many layers of the way up run in every step [default: those of the last block]
+    #[arg(long, value_name = "LAYERS")]
+    cut: Option<usize>,
+}
+
 const DEFAULT_CONFIG: &str = "/etc/diffused/diffused.toml";
 
 /// Where the models are if nothing says otherwise.
@@ -70,6 +86,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     log::quiet();
     match &args.what {
         What::Import(import) => import.run(),
+        What::Prepare(prepare) => prepare.run(),
     }
 }
 
@@ -105,6 +122,19 @@ impl Import {
             None if self.config.as_os_str() == DEFAULT_CONFIG && !self.config.exists() => Ok(DEFAULT_MODELS.into()),
             None => Ok(Config::load(&self.config)?.models.dir),
         }
+    }
+}
+
+impl Prepare {
+    fn run(&self) -> Result<(), CliError> {
+        let cut = model::prepare(&self.folder, self.cut)?;
+        let share = 100.0 * cut.bytes as f64 / cut.all.max(1) as f64;
+        say(&format!(
+            "{}: {} of {} layers of the way up run in every step, with {share:.1} % of the U-Net's weights",
+            self.folder.display(),
+            cut.layers,
+            cut.of
+        ))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The one seam of the house: who makes pictures, and who looks on while they are made.
 
+use std::time::Duration;
+
 use super::outcome::{Failure, Stop};
 use super::recipe::Recipe;
 use super::units::Seed;
@@ -20,6 +22,10 @@ pub trait Watch: Sync {
 
     /// A pass of a graph came back: proof of life for the watchdog.
     fn heartbeat(&self);
+
+    /// A pass of a graph took so long in the accelerator's library, without the copies before and after. The graph bears the
+    /// name of its folder in the model, such as `unet`.
+    fn passed(&self, _graph: &str, _ran: Duration) {}
 
     /// The reason to stop, once there is one. Asked often, also while a pass of a graph is running.
     fn stop(&self) -> Option<Stop>;

@@ -84,6 +84,8 @@ pub struct ModelFacts {
     pub name: String,
     /// Its family, such as `sd1`.
     pub family: &'static str,
+    /// What most of its U-Net's weights are stored in, such as `int8`, if that can be told.
+    pub precision: Option<&'static str>,
     /// The size it was made for.
     pub size: Size,
     /// Set when the graphs are fixed to that size.
@@ -104,10 +106,14 @@ pub struct ModelFacts {
     pub modes: Vec<Mode>,
     /// Whether its encoder draws its own random numbers, so that no seed gives the same picture of an init image again.
     pub encodes_at_random: bool,
+    /// Of its graphs on an accelerator: how many nodes run on what, by the library's names.
+    pub placements: Vec<(String, Vec<(String, usize)>)>,
     /// Whether it has a depth net for init images.
     pub estimates_depth: bool,
     /// What its classifier knows; empty if it has none.
     pub labels: Vec<String>,
+    /// Whether its U-Net was cut in two, so that steps can do without the deep layers.
+    pub reuses: bool,
     /// Its tokenizer.
     pub read: Read,
     /// Layers of its text encoder that are left out if nothing is said.
@@ -165,6 +171,7 @@ impl ModelFacts {
         Self {
             name: "flat".to_owned(),
             family: "sd1",
+            precision: Some("fp16"),
             size: Size::new(64, 64).unwrap(),
             fixed_size: false,
             multiple: 8,
@@ -175,8 +182,10 @@ impl ModelFacts {
             scheduler: SchedulerConfig::parse("{}").unwrap(),
             modes: modes.to_vec(),
             encodes_at_random: false,
+            placements: Vec::new(),
             estimates_depth: modes.contains(&Mode::Depth),
             labels: vec!["red".to_owned(), "blue".to_owned()],
+            reuses: true,
             read: Arc::new(|prompt, _| Reading { tokens: prompt.text().len(), chunks: 1, ..Reading::default() }),
             clip_skip: ClipSkip::NONE,
             most_clip_skip: ClipSkip::at_most(1),

@@ -64,6 +64,8 @@ whole_numbers! {
     Repeats(u16) "repeats" 1..=20;
     /// Steps that resampling goes back.
     Jump(u16) "resample.jump" 1..=150;
+    /// Steps in which the U-Net's deep layers run once.
+    ReuseInterval(u16) "reuse.interval" 1..=20;
     /// Size of an encoded picture, in bytes.
     MaxBytes(u32) "max_bytes" 512..=1_073_741_824;
     /// Steps from one preview to the next.

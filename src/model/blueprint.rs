@@ -40,6 +40,7 @@ impl Blueprint {
 }
 
 /// A weight of a graph.
+#[derive(Clone)]
 pub(super) struct Weight {
     /// The initializer's name.
     pub(super) name: String,

@@ -48,13 +48,13 @@ fn read(file: &Path) -> (Skeleton, Modules) {
 fn run(file: &Path, skeleton: &Skeleton, values: &Values, wanted: &[&str]) -> Vec<ArrayD<f32>> {
     let graph = Blueprint { edited: Some(skeleton.to_bytes()), ..Blueprint::as_exported(file) };
     let options = Options { threads: Some(1), ..Options::default() };
-    let (mut session, ports) = Session::open(runtime(), graph, options).unwrap();
+    let (mut session, ports) = Session::open(runtime(), graph, &options).unwrap();
     let feed = |(name, value): (&String, &ArrayD<f32>)| {
         let port = ports.input_named(name, value.ndim()).unwrap()?.clone();
         Some(Feed { port, value: value.clone() })
     };
     let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
-    session.run(values.iter().filter_map(feed).collect(), &wanted, &RunOptions::new().unwrap()).unwrap()
+    session.run(values.iter().filter_map(feed).collect(), &wanted, &RunOptions::new().unwrap()).unwrap().0
 }
 
 fn same(what: &str, got: &ArrayD<f32>, expected: &ArrayD<f32>, close: f32) {
@@ -159,5 +159,48 @@ fn hypernetworks_change_keys_and_values_as_torch_changes_them() {
         same(&format!("{family} without strength"), &idle, &values["plain"], close);
         // The control: another strength is seen.
         assert!(apart(&other, &values["changed"]) > 5.0 * close);
+    }
+}
+
+/// What the whole graph and the shallow one say, the latter given what the deep layers made of the same input.
+fn both_halves(file: &Path, skeleton: &Skeleton, layers: usize, values: &Values) -> [ArrayD<f32>; 2] {
+    let halves = edit::halves(skeleton, Some(layers)).unwrap();
+    let mut full = run(file, &halves.full, values, &["out_sample", edit::FEATURE]);
+    let mut values = values.clone();
+    values.insert(edit::FEATURE.to_owned(), full.remove(1));
+    [full.remove(0), run(file, &halves.shallow, &values, &["out_sample"]).remove(0)]
+}
+
+#[test]
+fn the_outermost_layers_give_the_whole_pass_from_what_the_deep_ones_made() {
+    for family in ["sd1", "sd2", "sdxl", "sd1-legacy", "sd1-fp16"] {
+        let close = if family == "sd1-fp16" { CLOSE_IN_HALVES } else { CLOSE };
+        let (file, values) = (file(family, "unet"), reference(family, "unet"));
+        let (skeleton, _) = read(&file);
+        for layers in 1..=4 {
+            let [full, shallow] = both_halves(&file, &skeleton, layers, &values);
+            same(&format!("{family} whole, cut {layers}"), &full, &values["plain"], close);
+            same(&format!("{family} in two, cut {layers}"), &shallow, &full, close);
+        }
+        // The control: what the deep layers made counts.
+        let mut values = values;
+        let halves = edit::halves(&skeleton, Some(2)).unwrap();
+        let feature = run(&file, &halves.full, &values, &[edit::FEATURE]).remove(0);
+        values.insert(edit::FEATURE.to_owned(), feature.mapv(|value| -value));
+        let other = run(&file, &halves.shallow, &values, &["out_sample"]).remove(0);
+        assert!(apart(&other, &values["plain"]) > 5.0 * close, "{family}");
+    }
+}
+
+#[test]
+fn a_graph_with_hypernetworks_can_be_cut_too() {
+    let (file, mut values) = (file("sd1", "unet"), reference("sd1", "unet"));
+    let (mut skeleton, modules) = read(&file);
+    let names = edit::hypernetworks(&mut skeleton, &modules, &nets()).unwrap();
+    values.extend(names.into_iter().zip([0.8, -0.5].map(|strength| arr0(strength).into_dyn())));
+    for layers in [1, 3] {
+        let [full, shallow] = both_halves(&file, &skeleton, layers, &values);
+        same("whole", &full, &values["changed"], CLOSE);
+        same("in two", &shallow, &full, CLOSE);
     }
 }

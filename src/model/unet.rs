@@ -2,23 +2,27 @@
 
 mod embedding;
 mod prompted;
+mod reuse;
 
 use ndarray::{Array2, ArrayD, Ix4, arr0};
 
 pub use self::prompted::Prompted;
+pub use self::reuse::Kept;
 
-use super::adapters::UnetAdapters;
-use super::batch;
+use self::reuse::Shallow;
+
+use super::adapters::{UnetAdapters, UnetPlan};
 use super::engine::{Engine, Graph};
 use super::error::{LoadError, PassError};
 use super::folder::{Folder, UnetFacts};
 use super::session::{Feed, Port, Ports};
 use crate::diffusion::Latents;
-use crate::job::Watch;
 
 /// The U-Net of a model.
 pub struct Unet {
     graph: Graph,
+    /// The part of it that runs in every step, if it was cut in two.
+    shallow: Option<Shallow>,
     inputs: Inputs,
     output: Port,
     facts: UnetFacts,
@@ -50,10 +54,11 @@ struct Given {
 }
 
 impl Unet {
-    /// Loads `unet/model.onnx`, with adapters in it, and holds what it declares against the folder.
+    /// Loads `unet/model.onnx`, or the two graphs that it was cut in, with adapters in it, and holds what it declares
+    /// against the folder.
     pub fn load(engine: &Engine, folder: &Folder, adapters: &UnetAdapters<'_>) -> Result<Self, LoadError> {
-        let (blueprint, strengths) = adapters.blueprint(folder)?;
-        let graph = engine.build(blueprint)?;
+        let UnetPlan { full, shallow, strengths } = adapters.plan(folder)?;
+        let graph = engine.build(full)?;
         let (latents, facts) = (folder.channels, folder.unet);
         let channels = (latents, facts.extra.channels(latents));
         let ports = (|| {
@@ -65,8 +70,17 @@ impl Unet {
             Ok((inputs, output.clone()))
         })();
         let (inputs, output) = ports.map_err(|reason| graph.fault(reason))?;
+        let shallow = match shallow {
+            Some(shallow) => Some(Shallow::new(engine.build(shallow)?, &graph, &inputs)?),
+            None => None,
+        };
         let (downscale, room) = (folder.vae.downscale, engine.options().room());
-        Ok(Self { graph, inputs, output, facts, channels, downscale, room })
+        Ok(Self { graph, shallow, inputs, output, facts, channels, downscale, room })
+    }
+
+    /// Whether it was cut in two, so that most steps can do without its deep layers.
+    pub fn reuses(&self) -> bool {
+        self.shallow.is_some()
     }
 
     /// Width and height in latents, if the graph was exported for one size only.
@@ -96,16 +110,8 @@ impl Unet {
         }
     }
 
-    /// One pass; the result like the latents, [batch, channels, height, width].
-    ///
-    /// `scales` are the guidance scale and the strengths of the hypernetworks.
-    fn pass(
-        &self,
-        given: Given,
-        timestep: f64,
-        scales: (f32, &[f32]),
-        watch: &dyn Watch,
-    ) -> Result<Latents, PassError> {
+    /// What a pass is fed. `scales` are the guidance scale and the strengths of the hypernetworks.
+    fn feeds(&self, given: Given, timestep: f64, scales: (f32, &[f32])) -> Result<Vec<Feed>, PassError> {
         let [entries, _, height, width] = given.sample.shape()[..] else { return Err(wrong_rank()) };
         let inputs = &self.inputs;
         let all = |row: Vec<f32>| rows(&row, entries);
@@ -127,8 +133,7 @@ impl Unet {
         // One that nobody speaks of counts nothing.
         let strengths = scales.1.iter().copied().chain(std::iter::repeat(0.0));
         feeds.extend(inputs.strengths.iter().zip(strengths).map(|(port, it)| feed(port, arr0(it).into_dyn())));
-        let output = batch::run(&self.graph, entries, feeds, &self.output, watch)?;
-        output.into_dimensionality::<Ix4>().map_err(wrong)
+        Ok(feeds)
     }
 
     /// SDXL's sizes in pixels, of latents of that height and width: height and width of the original, top and left of the
@@ -202,6 +207,11 @@ fn times(port: &Port, timestep: f64, entries: usize) -> ArrayD<f32> {
 /// The same row for every entry.
 fn rows(row: &[f32], entries: usize) -> ArrayD<f32> {
     Array2::from_shape_fn([entries, row.len()], |(_, column)| row[column]).into_dyn()
+}
+
+/// What came out, like the latents that went in: [batch, channels, height, width].
+fn latents(values: ArrayD<f32>) -> Result<Latents, PassError> {
+    values.into_dimensionality::<Ix4>().map_err(wrong)
 }
 
 fn wrong(error: ndarray::ShapeError) -> PassError {

@@ -60,6 +60,19 @@ impl Element {
         }
     }
 
+    /// What weights of this type are commonly called, such as `fp16`; `None` for types that weights do not have.
+    pub fn precision(self) -> Option<&'static str> {
+        match self {
+            Self::F64 => Some("fp64"),
+            Self::F32 => Some("fp32"),
+            Self::F16 => Some("fp16"),
+            Self::Bf16 => Some("bf16"),
+            Self::I8 | Self::U8 => Some("int8"),
+            Self::I4 | Self::U4 => Some("int4"),
+            Self::I32 | Self::I64 | Self::Bool | Self::Other(_) => None,
+        }
+    }
+
     /// The bytes that so many elements take one after the other; `None` if the type is not known or the number too large.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         let bits = TABLE.iter().find(|row| row.0 == self)?.2;

@@ -1,8 +1,8 @@
 //! What a graph tells of the model that it is.
 
-use super::Skeleton;
 use super::messages::{Dimension, Size};
 use super::skeleton::{Node, Port};
+use super::{Element, Skeleton};
 
 impl Skeleton {
     /// The declared sizes of an input, `None` where they are free.
@@ -37,6 +37,19 @@ impl Skeleton {
     pub fn halvings(&self) -> usize {
         let halves = |node: &&Node| node.operator() == "Conv" && node.integers("strides") == Some(&[2, 2]);
         self.nodes.iter().filter(halves).count()
+    }
+
+    /// The type that most of the weights' elements are stored in; `None` without weights.
+    pub fn stored(&self) -> Option<Element> {
+        let mut counts: Vec<(Element, usize)> = Vec::new();
+        for initializer in &self.initializers {
+            let elements: usize = initializer.shape.iter().product();
+            match counts.iter_mut().find(|(element, _)| *element == initializer.element) {
+                Some((_, count)) => *count += elements,
+                None => counts.push((initializer.element, elements)),
+            }
+        }
+        counts.into_iter().max_by_key(|&(_, count)| count).map(|(element, _)| element)
     }
 
     /// Whether the graph has a node of this kind.
@@ -89,6 +102,16 @@ mod tests {
         // Its activation is made of a sigmoid.
         let text = golden("toy/text_encoder/model.onnx");
         assert!(text.has("Sigmoid") && !text.has("Erf"));
+    }
+
+    #[test]
+    fn what_most_weights_are_stored_in_is_told_whatever_the_small_ones_are() {
+        let stored = |name| golden(name).stored().and_then(Element::precision);
+        assert_eq!(stored("toy/unet/model.onnx"), Some("fp32"));
+        assert_eq!(stored("graphs/unet_fixed_size.onnx"), None);
+        for graph in ["edits/static.onnx", "edits/dynamic.onnx"] {
+            assert_eq!(stored(graph), Some("int8"), "{graph}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) struct Attribute {
     pub(super) integer: i64,
     #[prost(int64, repeated, tag = "8")]
     pub(super) integers: Vec<i64>,
-    /// Which of the values it has: 1 a float, 2 an integer, 7 integers.
+    /// Which of the values it has: 1 a float, 2 an integer, 7 integers; 5 a graph, 10 several.
     #[prost(int32, tag = "20")]
     pub(super) kind: i32,
 }

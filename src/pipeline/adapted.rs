@@ -116,3 +116,11 @@ fn a_broken_file_is_listed_with_what_is_wrong_and_refused() {
     assert_eq!(recipe(&pipeline, "x odd").unwrap_err().code, Code::AdapterMismatch);
     assert!(recipe(&pipeline, "x odder").is_ok());
 }
+
+#[test]
+fn the_picture_is_the_same_where_the_graphs_take_turns_in_the_memory() {
+    let (roomy, small) = (load(&bundled("adapters"), None), load(&bundled("adapters"), Some(1)));
+    for prompt in ["a red circle", "a red circle <lora:outline:0.7>"] {
+        assert_eq!(make(&small, prompt).0, make(&roomy, prompt).0, "{prompt}");
+    }
+}

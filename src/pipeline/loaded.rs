@@ -13,6 +13,9 @@ use crate::model::{
     Tokenizer, Unet,
 };
 
+/// Parts of a model that are told of while it is loaded: decoder, encoder, nets that look at pictures, and the rest.
+pub const PARTS: usize = 4;
+
 /// A model whose graphs are loaded.
 pub(super) struct Loaded {
     pub(super) name: String,
@@ -32,6 +35,8 @@ pub(super) struct Loaded {
     pub(super) sight: Sight,
     /// Knows which way a label lies.
     pub(super) classifier: Option<Classifier>,
+    /// Set when the U-Net was cut in two.
+    reuses: bool,
     /// Set when the U-Net was exported for one size only.
     fixed_size: Option<Size>,
     /// Set when the U-Net was exported for one length of texts only.
@@ -39,26 +44,42 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads a model; what adapters change stays in `sets`.
-    pub(super) fn load(engine: &Engine, source: &Source, sets: &Sets, adapters: &Adapters) -> Result<Self, LoadError> {
+    /// Loads a model; what adapters change stays in `sets`. Tells how many of its [`PARTS`] are there.
+    pub(super) fn load(
+        engine: &Engine,
+        source: &Source,
+        sets: &Sets,
+        adapters: &Adapters,
+        told: &dyn Fn(usize),
+    ) -> Result<Self, LoadError> {
         let folder = Folder::open(&source.folder)?;
         runnable(&folder)?;
+        let decoder = Decoder::load(engine, &folder)?;
+        told(1);
+        let encoder = Encoder::load(engine, &folder)?;
+        told(2);
+        let (depth, classifier) = (DepthNet::load(engine, &folder)?, Classifier::load(engine, &folder)?);
+        let safety = if source.safety { SafetyChecker::load(engine, &folder)? } else { None };
+        told(3);
         let mut loaded = Self {
             name: source.name.clone(),
             engine: engine.clone(),
             body: Body::read(&folder),
             tokenizer: Arc::new(Tokenizer::first(&folder)?),
-            decoder: Decoder::load(engine, &folder)?,
-            encoder: Encoder::load(engine, &folder)?,
-            depth: DepthNet::load(engine, &folder)?,
-            safety: if source.safety { SafetyChecker::load(engine, &folder)? } else { None },
-            classifier: Classifier::load(engine, &folder)?,
+            decoder,
+            encoder,
+            depth,
+            safety,
+            classifier,
             sight: Sight::default(),
+            reuses: false,
             fixed_size: None,
             most_chunks: None,
             folder,
         };
         let set = sets.plain(&loaded, adapters)?;
+        told(PARTS);
+        loaded.reuses = set.unet.reuses();
         loaded.fixed_size = fixed_size(&set.unet, &loaded.folder)?;
         loaded.most_chunks = loaded.most_chunks(&set.unet);
         loaded.own_size()?;
@@ -126,6 +147,7 @@ impl Loaded {
         ModelFacts {
             name: self.name.clone(),
             family: self.folder.family.name(),
+            precision: self.body.precision(),
             size: self.fixed_size.unwrap_or(defaults.size),
             fixed_size: self.fixed_size.is_some(),
             // A graph for one size only proves that it can have it.
@@ -137,8 +159,10 @@ impl Loaded {
             scheduler: self.folder.scheduler.clone(),
             modes: self.modes(),
             encodes_at_random: self.encoder.as_ref().is_some_and(Encoder::samples_itself),
+            placements: self.engine.placements(&self.folder.path),
             estimates_depth: self.depth.is_some(),
             labels: self.classifier.as_ref().map_or_else(Vec::new, |classifier| classifier.labels().to_vec()),
+            reuses: self.reuses,
             read: Arc::new(move |prompt, steps| reader.read(prompt, usize::from(steps.get()))),
             clip_skip: defaults.clip_skip,
             most_clip_skip: ClipSkip::at_most(self.body.most_clip_skip()),

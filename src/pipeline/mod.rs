@@ -31,6 +31,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::loaded::PARTS;
 pub use self::trace::Trace;
 
 use self::loaded::Loaded;
@@ -67,11 +68,25 @@ impl Pipeline {
         sources: &[Source],
         store: Option<&Path>,
     ) -> Result<Self, LoadError> {
-        let engine = Engine::start(runtime, options)?;
+        Self::load_told(runtime, options, sources, store, &|_| ())
+    }
+
+    /// As [`load`](Self::load), and tells how many parts of the models are loaded, of [`PARTS`] each.
+    pub fn load_told(
+        runtime: &Runtime,
+        options: Options,
+        sources: &[Source],
+        store: Option<&Path>,
+        told: &dyn Fn(usize),
+    ) -> Result<Self, LoadError> {
         let sets = Sets::new(options.memory.unwrap_or_else(half_of_memory));
+        let engine = Engine::start(runtime, options)?;
         let adapters = store.map(|store| Adapters::scan(store, &Adapters::default())).unwrap_or_default();
-        let load = |source| Loaded::load(&engine, source, &sets, &adapters);
-        let models = sources.iter().map(load).collect::<Result<_, _>>()?;
+        let load = |(number, source)| {
+            let told = |part| told(number * PARTS + part);
+            Loaded::load(&engine, source, &sets, &adapters, &told)
+        };
+        let models = sources.iter().enumerate().map(load).collect::<Result<_, _>>()?;
         Ok(Self { models, sets, store: store.map(Path::to_owned), adapters: RwLock::new(Arc::new(adapters)) })
     }
 

@@ -14,7 +14,7 @@ use super::texts::{Texts, texts};
 use super::trace::Trace;
 use crate::diffusion::{self, Latents, Noise, Plan, Steering};
 use crate::job::{Code, Failure, Made, Progress, Recipe, Stage, Watch};
-use crate::model::{Labelled, PassError, Prompted};
+use crate::model::{Kept, Labelled, PassError, Prompted};
 use crate::picture::Picture;
 
 /// Makes the pictures of `recipe`, as many at once as the model's memory allows.
@@ -86,6 +86,7 @@ impl<'a> Run<'a> {
             extra: drawn.extra.as_ref(),
             scale: recipe.guidance.scale.get() as f32,
             strengths: &self.set.strengths,
+            kept: recipe.reuse.map_or_else(Kept::nothing, |interval| Kept::for_steps(interval.get().into())),
             watch: self.watch,
         };
         let previews = Previews::new(model, canvas, self.watch, usize::from(first));

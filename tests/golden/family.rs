@@ -13,7 +13,7 @@ use super::Result;
 use super::compare::{Run, Tolerance, Values};
 
 /// Fields of a case that are no fields of a request.
-const ABOUT: [&str; 4] = ["name", "same_as", "flagged", "unchanged"];
+const ABOUT: [&str; 5] = ["name", "same_as", "flagged", "unchanged", "cut"];
 /// Fields of a request that name a file.
 const FILES: [&str; 3] = ["init_image", "mask", "depth"];
 /// Fields of a request that list adapters, and the flag for each of them.
@@ -58,6 +58,20 @@ impl Family {
     /// The same with its cases of adapters, prompts and clip skip.
     pub fn adapted(name: &str) -> Result<Self> {
         Ok(Self { references: ADAPTED, ..Self::named(name)? })
+    }
+
+    /// A copy of the folder, in which the U-Net is cut in two.
+    pub fn prepared(&self, cut: &Value) -> Result<Self> {
+        let whole = tempfile::tempdir()?;
+        copy(&self.folder, whole.path())?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_diffused"));
+        command.args(["models", "prepare", "--reuse", "--cut", &text(cut)]).arg(whole.path());
+        let output = command.output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        let (name, references) = (self.name.clone(), self.references);
+        Ok(Self { folder: whole.path().to_owned(), name, references, _assembled: Some(whole) })
     }
 
     /// The model folder.

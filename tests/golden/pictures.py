@@ -133,6 +133,11 @@ def main():
     for case in chosen:
         make(folder, parts, case, target)
         print(case["name"], flush=True)
+    write_index(folder, target, chosen)
+
+
+def write_index(folder, target, chosen):
+    """The graphs that the references were made from, and the requests."""
     graphs = sorted(folder.glob("*/model.onnx"))
     sums = [f"{hashlib.sha256(graph.read_bytes()).hexdigest()}  {graph.relative_to(folder)}\n" for graph in graphs]
     (target / "graphs.sha256").write_text("".join(sums))

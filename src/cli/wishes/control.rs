@@ -27,6 +27,9 @@ pub(super) struct Control {
     /// Layers of the text encoder that are left out, 0 to 4
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<i64>,
+    /// Run the whole U-Net only in every so many steps, where the model was prepared for it
+    #[arg(long, value_name = "STEPS")]
+    reuse: Option<i64>,
     /// Classifier guidance, where the model has a classifier
     #[arg(long, value_name = "LABEL=SCALE", value_parser = pair)]
     classifier: Option<(String, f64)>,
@@ -64,6 +67,7 @@ impl Control {
             ("loras", adapters(&self.lora)),
             ("hypernetworks", adapters(&self.hypernetwork)),
             ("clip_skip", self.clip_skip.map(|value| json!(value))),
+            ("reuse", self.reuse.map(|interval| json!({"interval": interval}))),
             ("classifier", self.classifier.as_ref().map(|(label, scale)| json!({"label": label, "scale": scale}))),
             ("seed_source", self.seed_source.as_ref().map(|value| json!(value))),
             ("variation", self.variation.as_ref().map(|(seed, strength)| variation(seed, *strength))),

@@ -6,6 +6,7 @@ mod canvas;
 mod guidance;
 mod noise;
 mod photo;
+mod reuse;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use self::texts::Texts;
 use super::fields::Fields;
 use super::outcome::Rejection;
 use super::rules::Rules;
-use super::units::{ClipSkip, Count, Seed, Size, Steps};
+use super::units::{ClipSkip, Count, ReuseInterval, Seed, Size, Steps};
 use crate::diffusion::{Sampler, Schedule};
 use crate::prompt::Prompt;
 
@@ -56,6 +57,8 @@ pub struct Recipe {
     pub noise: NoiseWish,
     /// How much the prompt counts.
     pub guidance: GuidanceWish,
+    /// In how many steps the U-Net's deep layers run once, where that was prepared; every step if absent.
+    pub reuse: Option<ReuseInterval>,
     /// What it starts from besides noise.
     pub canvas: Canvas,
     /// Size of the picture.
@@ -108,6 +111,7 @@ impl Recipe {
             schedule: basics::schedule(fields.text("schedule")?)?,
             noise: NoiseWish::take(fields)?,
             guidance,
+            reuse: reuse::interval(fields, model)?,
             canvas: Canvas::take(fields, model, &Album { limits, sources })?,
             size: basics::size(fields, model, limits)?,
             count: basics::count(fields.whole("count")?, limits)?,
@@ -135,7 +139,8 @@ impl Recipe {
             _ => Map::new(),
         };
         let (adapters, canvas) = (self.adapters.to_fields(), self.canvas.to_fields());
-        let parts = [adapters, self.noise.to_fields(), self.guidance.to_fields(), canvas];
+        let reuse = self.reuse.map(|interval| ("reuse", json!({"interval": interval.get()})));
+        let parts = [adapters, self.noise.to_fields(), self.guidance.to_fields(), canvas, reuse.into_iter().collect()];
         fields.extend(parts.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
         fields
     }

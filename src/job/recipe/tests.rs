@@ -61,7 +61,7 @@ fn a_recipe_with_everything_comes_back_from_its_own_fields() {
         "variation": {"seed": 5, "strength": 0.25}, "resample": {"jump": 5, "repeats": 3},
         "restart": {"from": 0.2, "to": 3.0, "steps": 4, "repeats": 2}, "width": 64, "height": 32, "count": 3,
         "init_image": photo(40, 30), "strength": 0.7, "init_fit": "pad", "mask": photo(8, 8), "mask_feather": 2.5,
-        "mask_crop": 16, "depth": photo(16, 16),
+        "mask_crop": 16, "depth": photo(16, 16), "reuse": {"interval": 3},
     });
     let recipe = parsed(everything(), fields).unwrap().recipe;
     let init = recipe.canvas.init.as_ref().unwrap();

@@ -47,6 +47,11 @@ impl Body {
         (self.texts.iter().map(of).sum(), of(&self.unet))
     }
 
+    /// What most of the U-Net's weights are stored in, such as `int8`.
+    pub fn precision(&self) -> Option<&'static str> {
+        self.unet.as_ref().ok()?.skeleton.stored()?.precision()
+    }
+
     /// Every adapter held against this model.
     pub fn facts(&self, adapters: &Adapters) -> Vec<AdapterFacts> {
         let fact = |entry: &Entry| AdapterFacts { kind: entry.kind, name: entry.name.clone(), fit: self.fit(entry) };

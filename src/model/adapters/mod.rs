@@ -22,9 +22,10 @@ pub use self::store::{Adapters, Content, Entry, EntryId};
 
 use self::merge::changed;
 use super::anatomy::Anatomy;
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, Weight};
 use super::error::LoadError;
 use super::folder::Folder;
+use super::prepared::Prepared;
 use crate::onnx::edit;
 use crate::weights::Hypernetwork;
 use crate::weights::lora::Lora;
@@ -52,21 +53,42 @@ pub struct UnetAdapters<'a> {
     pub hypernetworks: &'a [Arc<Hypernetwork>],
 }
 
+/// What the sessions of a U-Net are made of.
+pub(super) struct UnetPlan {
+    /// The whole graph.
+    pub(super) full: Blueprint,
+    /// The layers that run in every step, if the U-Net was cut in two.
+    pub(super) shallow: Option<Blueprint>,
+    /// The names of the inputs for the hypernetworks' strengths, of both.
+    pub(super) strengths: Vec<String>,
+}
+
 impl UnetAdapters<'_> {
-    /// What the session is made of, and the names of the inputs for the hypernetworks' strengths.
-    pub(super) fn blueprint(&self, folder: &Folder) -> Result<(Blueprint, Vec<String>), LoadError> {
+    /// What the sessions are made of.
+    pub(super) fn plan(&self, folder: &Folder) -> Result<UnetPlan, LoadError> {
         let file = folder.graph("unet");
+        let prepared = Prepared::of(&file)?;
         if self.loras.is_empty() && self.hypernetworks.is_empty() {
-            return Ok((Blueprint::as_exported(&file), Vec::new()));
+            let full = prepared.as_ref().map_or(&file, |prepared| &prepared.full);
+            let shallow = prepared.as_ref().map(|prepared| Blueprint::as_exported(&prepared.shallow));
+            return Ok(UnetPlan { full: Blueprint::as_exported(full), shallow, strengths: Vec::new() });
         }
         let mut graph = Anatomy::read(&file)?;
         let weights = changed(&mut graph, Part::Unet, self.loras)?;
         let nets: Vec<edit::Net> = self.hypernetworks.iter().map(|network| net::net(network)).collect();
-        let inputs = match nets.is_empty() {
+        let strengths = match nets.is_empty() {
             true => Vec::new(),
             false => edit::hypernetworks(&mut graph.skeleton, &graph.modules, &nets)
                 .map_err(|unfit| graph.fault(unfit.to_string()))?,
         };
-        Ok((Blueprint::changed(graph.file, &mut graph.skeleton, weights), inputs))
+        let Some(prepared) = prepared else {
+            let full = Blueprint::changed(graph.file, &mut graph.skeleton, weights);
+            return Ok(UnetPlan { full, shallow: None, strengths });
+        };
+        let mut halves = prepared.halves(&graph)?;
+        let is_shallow = |weight: &&Weight| halves.shallow.initializer(&weight.name).is_some();
+        let some: Vec<Weight> = weights.iter().filter(is_shallow).cloned().collect();
+        let shallow = Some(Blueprint::changed(prepared.shallow, &mut halves.shallow, some));
+        Ok(UnetPlan { full: Blueprint::changed(prepared.full, &mut halves.full, weights), shallow, strengths })
     }
 }

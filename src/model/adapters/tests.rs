@@ -11,7 +11,7 @@ use super::*;
 use crate::diffusion::{Input, Pass, Predict};
 use crate::job::AdapterKind;
 use crate::model::testing::{Notes, apart, bundled, engine, golden};
-use crate::model::{Prompted, TextAdapters, TextEncoders, Timeline, Unet};
+use crate::model::{Kept, Prompted, TextAdapters, TextEncoders, Timeline, Unet};
 use crate::prompt::{Prompt, Syntax};
 
 /// Of the largest value; weights of 16 bits may be rounded to the one or the other side.
@@ -65,6 +65,7 @@ fn answer(case: &Value, latents: &Array4<f32>, factor: f32) -> [ArrayD<f32>; 2] 
         extra: None,
         scale: 1.0,
         strengths: &strengths,
+        kept: Kept::nothing(),
         watch: &watch,
     };
     let input = Input { latents, timestep: case["timestep"].as_f64().unwrap(), step: 0, steps: 1, progress: 0.0 };

@@ -2,10 +2,11 @@
 
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 
-use super::super::batch::repeated;
+use super::super::batch::{self, repeated};
 use super::super::conditioning::{Conditioning, Timeline};
 use super::super::error::PassError;
-use super::{Given, Unet, wrong};
+use super::super::session::Feed;
+use super::{Given, Kept, Unet, latents, wrong};
 use crate::diffusion::{Halt, Input, Latents, Pass, Predict};
 use crate::job::Watch;
 
@@ -24,6 +25,8 @@ pub struct Prompted<'a> {
     pub scale: f32,
     /// How much each of the U-Net's hypernetworks counts.
     pub strengths: &'a [f32],
+    /// What the deep layers made in earlier steps; only U-Nets that were cut in two keep it.
+    pub kept: Kept<'a>,
     /// Who is asked whether to stop.
     pub watch: &'a dyn Watch,
 }
@@ -41,7 +44,7 @@ impl Predict for Prompted<'_> {
     }
 }
 
-impl Prompted<'_> {
+impl<'a> Prompted<'a> {
     /// The latents with the channels that join them.
     fn joined(&self, latents: &Latents) -> Result<ArrayD<f32>, PassError> {
         let (expected, got) = (self.unet.channels.1, self.extra.map_or(0, |extra| extra.len_of(Axis(1))));
@@ -55,7 +58,7 @@ impl Prompted<'_> {
     }
 
     /// Some of the passes as one batch, which the graph takes as one pass if its batch is free.
-    fn batch(&self, sample: &ArrayD<f32>, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, PassError> {
+    fn batch(&mut self, sample: &ArrayD<f32>, input: Input<'_>, passes: &[Pass]) -> Result<Vec<Latents>, PassError> {
         let pictures = sample.len_of(Axis(0));
         let texts = passes.iter().map(|pass| self.text(pass, input.progress)).collect::<Result<Vec<_>, _>>()?;
         let contexts: Vec<_> = texts.iter().map(|text| text.context.view().into_dyn()).collect();
@@ -65,15 +68,44 @@ impl Prompted<'_> {
             context: for_each(&contexts, pictures)?,
             pooled: if pooled.is_empty() { None } else { Some(for_each(&pooled, pictures)?) },
         };
-        let outputs = self.unet.pass(given, input.timestep, (self.scale, self.strengths), self.watch)?;
-        let (expected, got) = (passes.len() * pictures, outputs.len_of(Axis(0)));
+        let feeds = self.unet.feeds(given, input.timestep, (self.scale, self.strengths))?;
+        let expected = passes.len() * pictures;
+        let outputs = self.run(feeds, input, passes, &texts)?;
+        let got = outputs.len_of(Axis(0));
         if got != expected {
             return Err(PassError::Failed(format!("the U-Net must give {expected} entries, got {got}")));
         }
         Ok(outputs.axis_chunks_iter(Axis(0), pictures).map(|output| output.to_owned()).collect())
     }
 
-    fn text(&self, pass: &Pass, progress: f64) -> Result<&Conditioning, PassError> {
+    /// The whole U-Net, or its outermost layers alone where what the others made was kept.
+    fn run(
+        &mut self,
+        mut feeds: Vec<Feed>,
+        input: Input<'_>,
+        passes: &[Pass],
+        texts: &[&'a Conditioning],
+    ) -> Result<Latents, PassError> {
+        let (unet, watch) = (self.unet, self.watch);
+        let entries = passes.len() * input.latents.len_of(Axis(0));
+        let Some(shallow) = unet.shallow.as_ref().filter(|_| self.kept.wants()) else {
+            return latents(batch::run(&unet.graph, entries, feeds, &unet.output, watch)?);
+        };
+        if let Some(value) = self.kept.of(input, passes, texts)? {
+            feeds.push(Feed { port: shallow.taken.clone(), value });
+            return latents(batch::run(&shallow.graph, entries, feeds, &unet.output, watch)?);
+        }
+        let mut values = batch::run_for(&unet.graph, entries, feeds, &[&unet.output, &shallow.given], watch)?;
+        match (values.pop(), values.pop()) {
+            (Some(feature), Some(output)) if feature.len_of(Axis(0)) == entries => {
+                self.kept.keep(input, passes, texts, &feature);
+                latents(output)
+            }
+            _ => Err(PassError::Failed(format!("the U-Net must give {entries} entries of what its deep layers made"))),
+        }
+    }
+
+    fn text(&self, pass: &Pass, progress: f64) -> Result<&'a Conditioning, PassError> {
         let text = match *pass {
             Pass::Unconditional => Some(self.unconditional),
             Pass::Conditional(index) => self.conditional.get(index).copied(),

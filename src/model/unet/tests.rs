@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::testing::{Miniature, Notes, engine, runtime};
 use super::super::{Conditioning, Engine, LoadError, Options, Timeline, UnetAdapters};
-use super::{Prompted, Unet};
+use super::{Kept, Prompted, Unet};
 use crate::diffusion::{Input, Latents, Pass, Predict};
 
 fn unet(graph: &str) -> Result<Unet, LoadError> {
@@ -50,6 +50,7 @@ fn passes(unet: &Unet) -> (Latents, Latents) {
         extra: None,
         scale: 7.5,
         strengths: &[],
+        kept: Kept::nothing(),
         watch: &watch,
     };
     let both = says(&mut prompted, &BOTH);
@@ -113,6 +114,7 @@ fn large_passes_run_apart_unless_a_fixed_batch_holds_them_all() {
             extra: None,
             scale: 1.0,
             strengths: &[],
+            kept: Kept::nothing(),
             watch: &watch,
         };
         let latents = latents();
@@ -133,6 +135,7 @@ fn every_condition_has_its_own_pass() {
         extra: None,
         scale: 1.0,
         strengths: &[],
+        kept: Kept::nothing(),
         watch: &watch,
     };
     let outputs = says(&mut prompted, &[Pass::Conditional(0), Pass::Conditional(1)]);
@@ -154,6 +157,7 @@ fn sdxl_is_given_the_pooled_text_and_the_size() {
             extra: None,
             scale: 1.0,
             strengths: &[],
+            kept: Kept::nothing(),
             watch: &watch,
         };
         let outputs = says(&mut prompted, &BOTH);
@@ -180,6 +184,7 @@ fn a_latent_consistency_model_is_given_the_embedded_scale() {
             extra: None,
             scale,
             strengths: &[],
+            kept: Kept::nothing(),
             watch: &watch,
         };
         says(&mut prompted, &[Pass::Conditional(0)])[0][[1, 0, 0, 0]]
@@ -205,6 +210,7 @@ fn the_other_channels_join_the_latents_in_their_order() {
                 extra,
                 scale: 1.0,
                 strengths: &[],
+                kept: Kept::nothing(),
                 watch: &watch,
             };
             let latents = latents();

@@ -6,6 +6,7 @@ mod grow;
 mod hypernetwork;
 mod ids;
 mod mlp;
+mod reuse;
 mod unshare;
 
 pub use clip::{clip_skip, states_before_last};
@@ -13,6 +14,7 @@ pub use grow::grow;
 pub use hypernetwork::{Net, hypernetworks};
 pub use ids::own_ids;
 pub use mlp::{Activation, Layer, Mlp};
+pub use reuse::{FEATURE, Halves, cut, halves};
 pub use unshare::unshare;
 
 use super::Skeleton;

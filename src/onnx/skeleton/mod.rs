@@ -15,7 +15,7 @@ use wire::Part;
 
 use super::Element;
 use super::messages;
-use super::messages::{Dimension, OperatorSet, Shape, Size, TensorType, Type};
+use super::messages::{Dimension, Entry, OperatorSet, Shape, Size, TensorType, Type};
 
 /// The bytes are no ONNX model.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub struct Skeleton {
     /// The fields of the graph other than those.
     rest: Vec<Kept>,
 }
+
+/// The number of `ModelProto`'s field for notes.
+const NOTE: u32 = 14;
 
 /// A field that is written again as it was read, key included.
 #[derive(Clone, Debug)]
@@ -115,6 +118,19 @@ impl Skeleton {
         };
         *initializer = Initializer::inline(name, initializer.element, &initializer.shape, values);
         true
+    }
+
+    /// Adds a note for people and programs to the model (`metadata_props`).
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        let entry = Entry { key: key.to_owned(), value: value.to_owned() };
+        self.model.push(Kept { tag: NOTE, bytes: wire::field(NOTE, &entry.encode_to_vec()) });
+    }
+
+    /// What such a note says.
+    pub(super) fn noted(&self, key: &str) -> Option<String> {
+        let notes = self.model.iter().filter(|kept| kept.tag == NOTE);
+        let mut notes = notes.filter_map(|kept| Entry::decode(wire::payload(&kept.bytes)).ok());
+        notes.find(|entry| entry.key == key).map(|entry| entry.value)
     }
 
     /// The version of ONNX's operators that it uses.

@@ -117,6 +117,11 @@ impl Node {
         Self { said: messages::Node { name: name.to_owned(), outputs, ..self.said.clone() }, raw }
     }
 
+    /// Whether graphs are among its attributes, which may use any value of the graph around them.
+    pub(in super::super) fn has_graph(&self) -> bool {
+        self.said.attributes.iter().any(|attribute| matches!(attribute.kind, 5 | 10))
+    }
+
     fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.said.attributes.iter().find(|attribute| attribute.name == name)
     }
