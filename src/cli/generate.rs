@@ -6,17 +6,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::loading::{Loading, rules};
 use super::progress::Bar;
 use super::wishes::Wishes;
-use super::{CliError, bundled, log};
+use super::{CliError, log};
 use crate::job::units::Seed;
-use crate::job::{Limits, Output, Parsed, Recipe, Rules};
-use crate::model::{Accelerator, Options, Runtime};
+use crate::job::{Output, Parsed, Recipe};
 use crate::picture::Encoded;
-use crate::pipeline::{Pipeline, Source, Trace};
+use crate::pipeline::Trace;
 use crate::service::desk::fresh_seed;
 use crate::service::report::hex;
 
@@ -28,12 +28,6 @@ pub struct Args {
     /// The file to write; with --count above 1 each gets its number: a-0.png, a-1.png
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     output: PathBuf,
-    /// Folder of an exported model [default: the bundled one]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Folder with embeddings/, loras/ and hypernetworks/ [default: those that come with the model]
-    #[arg(long, value_name = "DIR")]
-    adapters: Option<PathBuf>,
     #[command(flatten)]
     wishes: Wishes,
     /// Print the facts of each picture as a line of JSON
@@ -42,18 +36,8 @@ pub struct Args {
     /// Keep tokens, embeddings, noise, every pass of the U-Net and the final latents
     #[arg(long, value_name = "FILE.safetensors")]
     trace: Option<PathBuf>,
-    /// ONNX Runtime's library, or a folder that holds it
-    #[arg(long, value_name = "FILE")]
-    library: Option<PathBuf>,
-    /// What the graphs run on: cpu, cuda or tensorrt
-    #[arg(long, value_name = "NAME", default_value = "cpu")]
-    accelerator: String,
-    /// Do not let the model's safety checker look at the picture
-    #[arg(long)]
-    no_safety_checker: bool,
-    /// Threads of one pass [default: one a core]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[command(flatten)]
+    loading: Loading,
 }
 
 /// Makes the pictures and writes them.
@@ -63,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     writable(&args.output)?;
     args.trace.as_deref().map_or(Ok(()), writable)?;
     let fields = args.wishes.fields(&args.prompt)?;
-    let pipeline = pipeline(args)?;
+    let pipeline = args.loading.pipeline()?;
     let rules = rules(&pipeline);
     let Parsed { recipe, warnings } = Recipe::from_fields(fields, fresh_seed(), &rules)?;
     output.check(recipe.size)?;
@@ -83,30 +67,6 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     match &args.trace {
         Some(file) => write(file, &trace.to_safetensors().map_err(|error| CliError::Internal(error.to_string()))?),
         None => Ok(()),
-    }
-}
-
-fn pipeline(args: &Args) -> Result<Pipeline, CliError> {
-    let accelerator = Accelerator::find(&args.accelerator).ok_or_else(|| {
-        CliError::Usage(format!("accelerator must be cpu, cuda or tensorrt, got {}", args.accelerator))
-    })?;
-    let folder = args.model.clone().map_or_else(bundled::model, Ok)?;
-    let adapters = args.adapters.clone().unwrap_or_else(|| bundled::adapters(&folder));
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or("model").to_owned();
-    let runtime = Runtime::start(args.library.as_deref())?;
-    let options = Options { accelerator, threads: args.threads, ..Options::default() };
-    let source = Source { name, folder, safety: !args.no_safety_checker };
-    Ok(Pipeline::load(&runtime, options, &[source], Some(&adapters))?)
-}
-
-/// Whoever runs the program may ask for whatever the contract allows.
-fn rules(pipeline: &Pipeline) -> Rules {
-    Rules {
-        limits: Limits { request_bytes: usize::MAX, prompt_chars: 4000, pixels: 1 << 26, steps: 150, count: 16 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+pub mod bench;
 pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod send;
 mod bundled;
 mod connection;
 mod error;
+mod loading;
 mod log;
 mod progress;
 mod wishes;
@@ -39,11 +41,13 @@ enum Verb {
     Send(send::Args),
     Check(check::Args),
     Models(models::Args),
+    Bench(bench::Args),
 }
 
 /// Runs the verb that the arguments name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let asked = !error.use_stderr();
@@ -59,6 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Send(args) => send::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Models(args) => models::run(args),
+        Verb::Bench(args) => bench::run(args, &arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,93 @@
+"""The peers of side_by_side.py: each makes the same pictures from the same exported folder, in a process of its own.
+
+    python tests/bench/peers.py PEER ORDER        ORDER is a JSON object; prints what was measured as one line of JSON
+"""
+import io
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+# When the process was asked for: imports count, for whoever waits for the first picture waits for them too.
+STARTED = float(os.environ.get("BENCH_STARTED", time.time()))
+
+
+def torch_pipeline(order):
+    """diffusers on torch, from a folder of diffusers with the weights of the export."""
+    from diffusers import StableDiffusionPipeline
+    return StableDiffusionPipeline.from_pretrained(order["torch"])
+
+
+def optimum_pipeline(order):
+    from optimum.onnxruntime import ORTStableDiffusionPipeline
+    return ORTStableDiffusionPipeline.from_pretrained(order["model"], provider="CPUExecutionProvider")
+
+
+def openvino_pipeline(order):
+    """OpenVINO's own pipeline on the same graphs, made for one size as its makers advise, in 32 bits."""
+    from optimum.intel import OVStableDiffusionPipeline
+    pipe = OVStableDiffusionPipeline.from_pretrained(
+        order["model"], from_onnx=True, compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"})
+    pipe.reshape(batch_size=1, height=order["height"], width=order["width"], num_images_per_prompt=1)
+    pipe.compile()
+    return pipe
+
+
+PEERS = {"torch": torch_pipeline, "optimum": optimum_pipeline, "openvino": openvino_pipeline}
+
+
+def timed(part, method, times):
+    """Notes the seconds of each call of a method, and when it ended."""
+    original = getattr(part, method)
+
+    def call(*arguments, **named):
+        begun = time.perf_counter()
+        result = original(*arguments, **named)
+        times.append((time.perf_counter() - begun, time.time()))
+        return result
+
+    setattr(part, method, call)
+
+
+def peak_memory():
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+
+
+def measure(peer, order):
+    import torch
+    from diffusers import EulerDiscreteScheduler
+    torch.set_num_threads(os.cpu_count())
+    imported = time.time()
+    pipe = PEERS[peer](order)
+    loaded = time.time()
+    pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    passes, decodes, pictures = [], [], []
+    timed(pipe.unet, "forward", passes)
+    timed(pipe.vae, "decode", decodes)
+    for number in range(order["warm_up"] + order["runs"]):
+        begun = time.perf_counter()
+        image = pipe(
+            f"{order['prompt']} {number}", num_inference_steps=order["steps"], guidance_scale=order["guidance"],
+            height=order["height"], width=order["width"], generator=torch.Generator("cpu").manual_seed(0)).images[0]
+        png = io.BytesIO()
+        image.save(png, "png")
+        pictures.append((time.perf_counter() - begun, time.time()))
+        if number == 0 and order.get("picture"):
+            pathlib.Path(order["picture"]).write_bytes(png.getvalue())
+    a_run = len(passes) // len(pictures)
+    median = lambda seconds: statistics.median(second for second, _ in seconds)
+    return {
+        "picture_s": median(pictures[order["warm_up"]:]),
+        "unet_call_s": median(passes[order["warm_up"] * a_run:]), "unet_calls": a_run,
+        "decode_s": median(decodes[order["warm_up"]:]),
+        "load_s": loaded - imported, "first_pass_s": passes[0][1] - imported,
+        "start_to_first_pass_s": passes[0][1] - STARTED, "peak_bytes": peak_memory(),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], json.loads(sys.argv[2]))))
