@@ -86,7 +86,10 @@ fn a_value_that_cannot_be_served_is_a_fault_of_usage() -> Result<()> {
         (&["--sampler", "dpm_fast"], "there is no sampler"),
         (&["--width", "60"], "width must be a multiple of 8"),
         (&["--format", "tiff"], "output.format must be png, jpeg"),
-        (&["--accelerator", "npu"], "accelerator must be cpu, cuda or tensorrt, got npu"),
+        (
+            &["--accelerator", "npu"],
+            "accelerator must be one of cpu, cuda, tensorrt, openvino, xnnpack, acl, qnn, coreml, got npu",
+        ),
         (&["--colour", "red"], "unexpected argument"),
     ];
     for (arguments, sentence) in cases {

@@ -14,6 +14,7 @@
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
+//! | `bench` | what `diffused bench` reports |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
 //! | `formats` | output formats, read back by Pillow and by the C reader of `docs/panels.md` |
@@ -23,9 +24,12 @@
 //! | `picture` | the bundled model, end to end: what is in the picture |
 //! | `modes` | image-to-image, inpainting, classifier guidance, variations: what must hold whatever the reference does |
 //! | `golden` | agreement with the reference implementation |
+//! | `accelerators` | graphs on something else than the CPU kernels of the usual library |
+//! | `quantised` | the bundled model in 8 bits |
 //! | `adapters` | the same for adapters, the prompt language and clip skip |
 //! | `security` | transports, certificates, secrets, and the access rules for brokers |
 //! | `requester` | our requester against nodes that do what a test tells them |
+//! | `reuse` | U-Nets that were cut in two |
 //! | `schema` | the JSON Schemas and the AsyncAPI document: current, and one with the parser and with what goes out |
 //! | `clients` | clients that we did not write, each a whole round trip |
 //! | `contract_schema` | writes the contract down for machines |
@@ -41,8 +45,10 @@
 mod contract_schema;
 mod support;
 
+mod accelerators;
 mod adapters;
 mod architecture;
+mod bench;
 mod binary;
 mod chaos;
 mod clients;
@@ -63,7 +69,9 @@ mod picture;
 mod pools;
 mod previews;
 mod properties;
+mod quantised;
 mod requester;
+mod reuse;
 mod schema;
 mod security;
 mod service;

@@ -4,8 +4,8 @@ use diffused::diffusion::{Ramp, SAMPLERS, Schedule, SeedSource};
 use diffused::job::units::AdapterScale;
 use diffused::job::units::{
     ClassifierScale, ClipSkip, Count, DeadlineMs, Eta, GuidanceRescale, GuidanceScale, Jump, MaskCrop, MaskFeather,
-    MaxBytes, PartBytes, PreviewEvery, PreviewSize, Priority, Quality, Repeats, RestartLevel, RestartSteps, SChurn,
-    SNoise, Seed, Size, Steps, Strength, VariationStrength,
+    MaxBytes, PartBytes, PreviewEvery, PreviewSize, Priority, Quality, Repeats, RestartLevel, RestartSteps,
+    ReuseInterval, SChurn, SNoise, Seed, Size, Steps, Strength, VariationStrength,
 };
 use diffused::picture::{Dither, Fit, Format, Framing, Turn};
 use diffused::prompt::Syntax;
@@ -78,6 +78,7 @@ fn taste() -> Vec<Row> {
         ("variation", nullable(variation()), "a second seed that the noise is turned to"),
         ("s_noise", or(real(SNoise::RANGE), 1), "factor of all fresh noise"),
         ("s_churn", or(real(SChurn::RANGE), 0), "how much noise is put back before each step"),
+        ("reuse", nullable(reuse()), "most steps run only the U-Net's outermost layers, where the model was prepared"),
         ("classifier", nullable(classifier()), "classifier guidance, where the model has one"),
     ]
 }
@@ -135,6 +136,11 @@ fn restart() -> Value {
 fn resample() -> Value {
     let (jump, repeats) = (or(whole(Jump::RANGE), 10), or(whole(Repeats::RANGE), 10));
     closed(&[], vec![("jump", jump, ""), ("repeats", repeats, "")])
+}
+
+fn reuse() -> Value {
+    let interval = or(whole(ReuseInterval::RANGE), 2);
+    closed(&[], vec![("interval", interval, "the whole U-Net runs in every so many steps; 1: in all")])
 }
 
 fn variation() -> Value {

@@ -96,11 +96,22 @@ fn model() -> Value {
         ("steps", count(), "its default"),
         ("guidance", names(["cfg", "embedded", "none"]), ""),
         ("modes", list(names(Mode::ALL.map(Mode::name))), "what it can start from"),
+        (
+            "precision",
+            text(),
+            "what most of its U-Net's weights are stored in, such as fp16 or int8; absent if unknown",
+        ),
         ("labels", list(text()), "of its classifier, the first 64"),
         ("encodes_at_random", json!({"const": true}), "no seed gives the same picture of an init image again"),
+        ("placements", placements(), "of each graph on an accelerator: how many nodes run on which of its providers"),
     ];
     let required: Vec<&str> = rows.iter().map(|row| row.0).take(8).collect();
     object(&required, rows.clone())
+}
+
+fn placements() -> Value {
+    let nodes = json!({"type": "object", "additionalProperties": with(count(), json!({"minimum": 1}))});
+    json!({"type": "object", "additionalProperties": nodes})
 }
 
 fn limits() -> Value {

@@ -39,7 +39,7 @@ pub fn everything() -> Value {
         "depth": {"data": "PIXEL"}, "init_fit": "crop", "mask_feather": 0, "mask_crop": 0,
         "loras": [{"name": "style", "scale": 1, "text_encoder_scale": 1}], "hypernetworks": [{"name": "style", "scale": 1}],
         "restart": {"from": 0, "to": 1000, "steps": 9, "repeats": 1}, "resample": {"jump": 10, "repeats": 2},
-        "variation": {"seed": 2, "strength": 0.5}, "s_noise": 1, "s_churn": 0, "classifier": {"label": "red", "scale": 1},
+        "variation": {"seed": 2, "strength": 0.5}, "s_noise": 1, "s_churn": 0, "reuse": {"interval": 2}, "classifier": {"label": "red", "scale": 1},
         "preview": {"every": 1, "size": 64},
         "output": {"format": "mono", "quality": 90, "width": 64, "height": 64, "fit": "cover", "rotate": 0, "dither": "none",
             "max_bytes": 100000, "metadata": false, "part_bytes": 4000, "push": true}, "progress": true, "priority": 5,

@@ -128,11 +128,20 @@ fn told_of(model: &ModelFacts, default: bool) -> Value {
         "height": model.size.height(), "steps": model.steps.get(), "guidance": model.guidance, "modes": modes,
     });
     if let Value::Object(fields) = &mut told {
+        if let Some(precision) = model.precision {
+            fields.insert("precision".to_owned(), json!(precision));
+        }
         if !model.labels.is_empty() {
             fields.insert("labels".to_owned(), json!(&model.labels[..model.labels.len().min(MOST_LABELS)]));
         }
         if model.encodes_at_random {
             fields.insert("encodes_at_random".to_owned(), json!(true));
+        }
+        if !model.placements.is_empty() {
+            let nodes =
+                |graph: &[(String, usize)]| graph.iter().map(|(on, nodes)| (on.clone(), json!(nodes))).collect();
+            let graphs = model.placements.iter().map(|(name, graph)| (name.clone(), Value::Object(nodes(graph))));
+            fields.insert("placements".to_owned(), Value::Object(graphs.collect()));
         }
     }
     told
@@ -173,6 +182,7 @@ mod tests {
             let info: Value = serde_json::from_str(&info).unwrap();
             assert!(info["models"].as_array().unwrap().len() >= told, "{info}");
             assert_eq!(info["models"][0]["default"], json!(true));
+            assert_eq!(info["models"][0]["precision"], json!("fp16"));
         }
     }
 }
