@@ -53,8 +53,12 @@ impl Board {
         thread::scope(|scope| {
             let meter = scope.spawn(|| {
                 let mut read = Vec::new();
-                while !over.load(Ordering::Relaxed) {
+                // At least once, also if the work is over before this thread begins.
+                loop {
                     read.extend(self.watts());
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
                     thread::sleep(EVERY);
                 }
                 (!read.is_empty()).then(|| read.iter().sum::<f64>() / read.len() as f64)
