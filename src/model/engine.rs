@@ -14,7 +14,6 @@ use super::accelerator::Placement;
 use super::blueprint::Blueprint;
 use super::error::{LoadError, PassError};
 use super::library::Runtime;
-use super::residency::half_of_memory;
 use super::session::{Feed, Options, Ports, part};
 use super::sessions::Sessions;
 use crate::job::Watch;
@@ -158,7 +157,7 @@ fn gone() -> PassError {
 
 /// What the thread does: one order after another.
 fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: &Options, placed: &Mutex<BTreeMap<PathBuf, Placement>>) {
-    let mut sessions = Sessions::new(runtime, options, options.memory.unwrap_or_else(half_of_memory));
+    let mut sessions = Sessions::new(runtime, options, options.budget());
     for (number, order) in (0_u64..).zip(orders) {
         // An answer that nobody waits for any more is no fault.
         match order {

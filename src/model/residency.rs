@@ -65,14 +65,6 @@ impl<K: PartialEq, V> Residency<K, V> {
     }
 }
 
-/// Half of the machine's memory, in bytes; 4 GiB where the machine does not say.
-pub fn half_of_memory() -> u64 {
-    const UNKNOWN: u64 = 8 << 30;
-    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(UNKNOWN, |kilobytes: u64| kilobytes << 10) / 2
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -115,10 +107,5 @@ mod tests {
         let held: Residency<u8, u8> = Residency::new(10);
         assert_eq!(held.get(1, 1, || Err("no")), Err("no"));
         assert_eq!(held.get(1, 1, || Ok::<_, ()>(5)).as_deref(), Ok(&5));
-    }
-
-    #[test]
-    fn the_machine_says_how_much_memory_it_has() {
-        assert!(half_of_memory() > 1 << 28);
     }
 }

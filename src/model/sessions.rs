@@ -12,6 +12,7 @@ use super::anatomy::Anatomy;
 use super::blueprint::Blueprint;
 use super::error::LoadError;
 use super::library::Runtime;
+use super::memory::{available, resident};
 use super::session::{Options, Ports, Session};
 
 /// The sessions of one engine.
@@ -133,21 +134,6 @@ fn bytes_beside(file: &Path) -> u64 {
     let beside = beside.filter(|entry| is_weights(&entry.path())).filter_map(|entry| entry.metadata().ok());
     let own = fs::metadata(file).map_or(0, |found| found.len());
     own + beside.filter(fs::Metadata::is_file).map(|found| found.len()).sum::<u64>()
-}
-
-/// Bytes of memory that the process takes for itself now; 0 where the system does not say.
-fn resident() -> u64 {
-    let told = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes =
-        told.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.parse().ok());
-    kilobytes.map_or(0, |kilobytes: u64| kilobytes << 10)
-}
-
-/// Bytes of memory that the machine can still give; nothing where the system does not say.
-fn available() -> Option<u64> {
-    let told = fs::read_to_string("/proc/meminfo").ok()?;
-    let kilobytes = told.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"))?;
-    kilobytes.parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub use self::trace::Trace;
 use self::loaded::Loaded;
 use self::sets::Sets;
 use crate::job::{Code, Failure, Generate, Made, ModelFacts, Recipe, Watch};
-use crate::model::{Adapters, Engine, LoadError, Options, Runtime, half_of_memory};
+use crate::model::{Adapters, Engine, LoadError, Options, Runtime};
 
 /// Loaded models, ready to make pictures. Several threads may share it; their passes take turns on the engine.
 pub struct Pipeline {
@@ -79,7 +79,7 @@ impl Pipeline {
         store: Option<&Path>,
         told: &dyn Fn(usize),
     ) -> Result<Self, LoadError> {
-        let sets = Sets::new(options.memory.unwrap_or_else(half_of_memory));
+        let sets = Sets::new(options.budget());
         let engine = Engine::start(runtime, options)?;
         let adapters = store.map(|store| Adapters::scan(store, &Adapters::default())).unwrap_or_default();
         let load = |(number, source)| {

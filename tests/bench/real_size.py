@@ -13,31 +13,11 @@ import pathlib
 import sys
 
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from optimum.exporters.onnx import onnx_export_from_model
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def pipeline():
-    """Stable Diffusion v1.5's configuration, with CLIP's own tokenizer."""
-    torch.manual_seed(0)
-    cross = ("CrossAttnDownBlock2D",) * 3, ("CrossAttnUpBlock2D",) * 3
-    return StableDiffusionPipeline(
-        tokenizer=CLIPTokenizer.from_pretrained(ROOT / "models/shapes/tokenizer"),
-        text_encoder=CLIPTextModel(CLIPTextConfig(
-            vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
-            projection_dim=768, bos_token_id=49406, eos_token_id=49407, pad_token_id=49407)),
-        unet=UNet2DConditionModel(
-            sample_size=64, down_block_types=(*cross[0], "DownBlock2D"), up_block_types=("UpBlock2D", *cross[1]),
-            block_out_channels=(320, 640, 1280, 1280), cross_attention_dim=768, attention_head_dim=8),
-        vae=AutoencoderKL(
-            sample_size=512, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512), layers_per_block=2),
-        scheduler=PNDMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+sys.path.insert(0, str(ROOT / "benches"))
+from lora import pipeline  # noqa: E402: the same model as the bench of LoRAs has
 
 
 @torch.no_grad()

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Args;
-use super::machine::peak_memory;
 use super::measure::Measured;
 use super::statistics::{Summary, rounded};
 use super::stopwatch::Run;
 use crate::job::Stage;
+use crate::model::peak_memory;
 
 /// Everything in one object; what could not be measured is left out.
 pub(super) fn report(args: &Args, measured: &Measured) -> Value {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::accelerator::{Accelerator, Choice};
 use super::super::cache::Cache;
+use super::super::memory;
 
 /// How sessions are made and used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,11 @@ impl Options {
             Accelerator::Cuda | Accelerator::TensorRt => 8 * PICTURE,
             _ => PICTURE,
         })
+    }
+
+    /// Bytes that loaded graphs may take together.
+    pub fn budget(&self) -> u64 {
+        self.memory.unwrap_or_else(memory::half)
     }
 
     /// What a graph runs on; its file lies in the folder that names its part.
