@@ -24,8 +24,8 @@ pub trait Watch: Sync {
     fn heartbeat(&self);
 
     /// A pass of a graph took so long in the accelerator's library, without the copies before and after. The graph bears the
-    /// name of its folder in the model, such as `unet`.
-    fn passed(&self, _graph: &str, _ran: Duration) {}
+    /// name of its folder in the model, such as `unet`. It was a pass of so many callers at the same time.
+    fn passed(&self, _graph: &str, _ran: Duration, _callers: usize) {}
 
     /// The reason to stop, once there is one. Asked often, also while a pass of a graph is running.
     fn stop(&self) -> Option<Stop>;

@@ -1,7 +1,11 @@
 //! The thread that owns the sessions. Everybody else reaches it by channel.
 
+mod joint;
+mod serve;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,12 +14,12 @@ use std::time::Duration;
 use ndarray::ArrayD;
 use ort::session::RunOptions;
 
+use self::serve::Server;
 use super::accelerator::Placement;
 use super::blueprint::Blueprint;
 use super::error::{LoadError, PassError};
 use super::library::Runtime;
 use super::session::{Feed, Options, Ports, part};
-use super::sessions::Sessions;
 use crate::job::Watch;
 
 /// How often a waiting caller asks whether to stop.
@@ -31,12 +35,56 @@ pub struct Engine {
 
 enum Order {
     Load { graph: Blueprint, answer: Sender<Result<(u64, Ports), LoadError>> },
-    Run { graph: u64, feeds: Vec<Feed>, outputs: Vec<String>, options: Arc<RunOptions>, answer: Sender<Outcome> },
+    Run(Run),
     Close { graph: u64 },
 }
 
-/// The wanted outputs of a pass and how long the graph ran, or ONNX Runtime's sentence.
-type Outcome = Result<(Vec<ArrayD<f32>>, Duration), String>;
+/// A pass that somebody wants.
+struct Run {
+    graph: u64,
+    feeds: Vec<Feed>,
+    outputs: Vec<String>,
+    /// How many are at work with this graph, pass after pass.
+    seats: Arc<AtomicUsize>,
+    answer: Sender<Answer>,
+}
+
+enum Answer {
+    /// The pass begins.
+    Begun(Arc<Ending>),
+    /// It ended: what came out, or ONNX Runtime's sentence.
+    Ended(Result<Done, String>),
+}
+
+/// What came out of a pass.
+struct Done {
+    /// The wanted outputs.
+    values: Vec<ArrayD<f32>>,
+    /// How long the graph ran.
+    ran: Duration,
+    /// How many callers' passes this one was.
+    callers: usize,
+}
+
+/// Ends a running pass once nobody waits for it any more.
+struct Ending {
+    options: RunOptions,
+    waiting: AtomicUsize,
+}
+
+impl Ending {
+    /// One caller less waits. True for the last one, with which the pass is told to end between two of its nodes.
+    fn leave(&self) -> bool {
+        let is_last = self.waiting.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last {
+            // If this fails the pass goes on to its end.
+            if let Err(error) = self.options.terminate() {
+                tracing::warn!(%error, "a running pass cannot be ended");
+            }
+        }
+        is_last
+    }
+}
 
 impl Engine {
     /// Starts the thread.
@@ -48,7 +96,7 @@ impl Engine {
         let noted = Arc::clone(&placed);
         thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || serve(&incoming, &runtime, &own, &noted))
+            .spawn(move || Server::new(&incoming, &runtime, &own, &noted).serve())
             .map_err(|error| LoadError::Engine { reason: error.to_string() })?;
         Ok(Self { orders, options, placed })
     }
@@ -78,7 +126,7 @@ impl Engine {
         let (answer, loaded) = mpsc::channel();
         self.orders.send(Order::Load { graph, answer }).map_err(|_| gone())?;
         let (graph, ports) = loaded.recv().map_err(|_| gone())??;
-        Ok(Graph { engine: self.clone(), graph, ports, file })
+        Ok(Graph { engine: self.clone(), graph, ports, file, seats: Arc::default() })
     }
 }
 
@@ -88,11 +136,33 @@ pub(super) struct Graph {
     graph: u64,
     pub(super) ports: Ports,
     file: PathBuf,
+    seats: Arc<AtomicUsize>,
+}
+
+/// Held by who runs a graph pass after pass: the passes of all who do so at the same time can be joined.
+pub struct Seat(Vec<Arc<AtomicUsize>>);
+
+impl Seat {
+    pub(super) fn at<'a>(graphs: impl IntoIterator<Item = &'a Graph>) -> Self {
+        let seats: Vec<_> = graphs.into_iter().map(|graph| Arc::clone(&graph.seats)).collect();
+        for taken in &seats {
+            taken.fetch_add(1, Ordering::AcqRel);
+        }
+        Self(seats)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for left in &self.0 {
+            left.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Graph {
     /// One pass, and the values of `outputs` in that order. Asks `watch` all the while whether to stop, and then ends the pass
-    /// between two of its nodes.
+    /// between two of its nodes, unless others wait for it too.
     pub(super) fn run(
         &self,
         feeds: Vec<Feed>,
@@ -100,15 +170,14 @@ impl Graph {
         watch: &dyn Watch,
     ) -> Result<Vec<ArrayD<f32>>, PassError> {
         let outputs = outputs.iter().map(|&output| output.to_owned()).collect();
-        let options = Arc::new(RunOptions::new().map_err(|error| PassError::of_runtime(error.to_string()))?);
         let (answer, incoming) = mpsc::channel();
-        let order = Order::Run { graph: self.graph, feeds, outputs, options: Arc::clone(&options), answer };
-        self.engine.orders.send(order).map_err(|_| gone())?;
-        let outcome = wait(&incoming, &options, watch);
+        let run = Run { graph: self.graph, feeds, outputs, seats: Arc::clone(&self.seats), answer };
+        self.engine.orders.send(Order::Run(run)).map_err(|_| gone())?;
+        let done = wait(&incoming, watch);
         watch.heartbeat();
-        let (values, ran) = outcome?;
-        watch.passed(part(&self.file), ran);
-        Ok(values)
+        let done = done?;
+        watch.passed(part(&self.file), done.ran, done.callers);
+        Ok(done.values)
     }
 
     /// A fault of this graph.
@@ -124,15 +193,12 @@ impl Drop for Graph {
     }
 }
 
-fn wait(
-    incoming: &Receiver<Outcome>,
-    options: &RunOptions,
-    watch: &dyn Watch,
-) -> Result<(Vec<ArrayD<f32>>, Duration), PassError> {
-    let mut stopped = None;
+fn wait(incoming: &Receiver<Answer>, watch: &dyn Watch) -> Result<Done, PassError> {
+    let (mut running, mut stopped) = (None, None);
     loop {
         match incoming.recv_timeout(POLL) {
-            Ok(outcome) => match stopped {
+            Ok(Answer::Begun(ending)) => running = Some(ending),
+            Ok(Answer::Ended(outcome)) => match stopped {
                 Some(stop) => return Err(PassError::Stopped(stop)),
                 None => return outcome.map_err(PassError::of_runtime),
             },
@@ -142,45 +208,16 @@ fn wait(
         if stopped.is_none()
             && let Some(stop) = watch.stop()
         {
-            stopped = Some(stop);
-            // If this fails the pass is waited for to its end.
-            if let Err(error) = options.terminate() {
-                tracing::warn!(%error, "a running pass cannot be ended");
+            // A pass that nobody waits for does not begin; one that runs for others too goes on without us. The last one
+            // waits until it has ended, for the process must not end under a graph that still runs.
+            if !running.as_ref().is_some_and(|ending: &Arc<Ending>| ending.leave()) {
+                return Err(PassError::Stopped(stop));
             }
+            stopped = Some(stop);
         }
     }
 }
 
 fn gone() -> PassError {
     PassError::Failed("the engine's thread ended".to_owned())
-}
-
-/// What the thread does: one order after another.
-fn serve(orders: &Receiver<Order>, runtime: &Runtime, options: &Options, placed: &Mutex<BTreeMap<PathBuf, Placement>>) {
-    let mut sessions = Sessions::new(runtime, options, options.budget());
-    for (number, order) in (0_u64..).zip(orders) {
-        // An answer that nobody waits for any more is no fault.
-        match order {
-            Order::Load { graph, answer } => {
-                let file = graph.file.clone();
-                let loaded = sessions.load(number, graph).map(|(session, ports)| {
-                    if !session.placement.is_empty() {
-                        let mut placed = placed.lock().unwrap_or_else(PoisonError::into_inner);
-                        placed.insert(file, session.placement.clone());
-                    }
-                    (number, ports)
-                });
-                let _ = answer.send(loaded);
-            }
-            Order::Run { graph, feeds, outputs, options, answer } => {
-                let outcome = match sessions.get(graph) {
-                    Ok(Some(session)) => session.run(feeds, &outputs, &options).map_err(|error| error.to_string()),
-                    Ok(None) => Err("the graph is not loaded".to_owned()),
-                    Err(error) => Err(error.to_string()),
-                };
-                let _ = answer.send(outcome);
-            }
-            Order::Close { graph } => sessions.close(graph),
-        }
-    }
 }

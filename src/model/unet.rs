@@ -12,7 +12,7 @@ pub use self::reuse::Kept;
 use self::reuse::Shallow;
 
 use super::adapters::{UnetAdapters, UnetPlan};
-use super::engine::{Engine, Graph};
+use super::engine::{Engine, Graph, Seat};
 use super::error::{LoadError, PassError};
 use super::folder::{Folder, UnetFacts};
 use super::session::{Feed, Port, Ports};
@@ -81,6 +81,11 @@ impl Unet {
     /// Whether it was cut in two, so that most steps can do without its deep layers.
     pub fn reuses(&self) -> bool {
         self.shallow.is_some()
+    }
+
+    /// To be held by who runs it step after step, so that the passes of all who do that can be joined.
+    pub fn seat(&self) -> Seat {
+        Seat::at([&self.graph].into_iter().chain(self.shallow.as_ref().map(|shallow| &shallow.graph)))
     }
 
     /// Width and height in latents, if the graph was exported for one size only.

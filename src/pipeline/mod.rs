@@ -24,6 +24,8 @@ mod trace;
 #[cfg(test)]
 mod adapted;
 #[cfg(test)]
+mod joined;
+#[cfg(test)]
 mod previewed;
 #[cfg(test)]
 mod tests;

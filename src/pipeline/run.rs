@@ -94,6 +94,7 @@ impl<'a> Run<'a> {
         let mut classifier = self.classifier()?;
         let steering = classifier.as_mut().map(|(steer, scale)| Steering { steer, scale: *scale });
         let scheduler = &model.folder.scheduler;
+        let _seat = self.set.unet.seat();
         let latents = diffusion::sample(&mut predict, scheduler, &self.plan, drawn.start(), steering, &mut noise);
         let latents = latents.map_err(halted)?;
         trace.keep_each(usize::from(first), "latents", &latents);

@@ -49,7 +49,7 @@ impl Watch for Stopwatch {
 
     fn heartbeat(&self) {}
 
-    fn passed(&self, graph: &str, ran: Duration) {
+    fn passed(&self, graph: &str, ran: Duration, _: usize) {
         self.note(Event::Passed { graph: graph.to_owned(), ran });
     }
 

@@ -1,0 +1,142 @@
+//! What the engine's thread does: one order after another, and passes of the same graph together.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ort::session::RunOptions;
+
+use super::super::accelerator::Placement;
+use super::super::blueprint::Blueprint;
+use super::super::error::LoadError;
+use super::super::library::Runtime;
+use super::super::session::{Options, Ports};
+use super::super::sessions::Sessions;
+use super::joint;
+use super::{Answer, Done, Ending, Order, Run};
+
+/// How long a pass waits for those that may join it. The others only compute a sampler's step meanwhile.
+const TOGETHER: Duration = Duration::from_millis(4);
+
+/// The thread's own things.
+pub(super) struct Server<'a> {
+    orders: &'a Receiver<Order>,
+    /// Orders that came while passes were gathered.
+    pending: VecDeque<Order>,
+    sessions: Sessions<'a>,
+    placed: &'a Mutex<BTreeMap<PathBuf, Placement>>,
+    /// How much a joined pass may hold, in latents of one channel.
+    room: usize,
+    /// Counts loaded graphs.
+    loaded: u64,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(
+        orders: &'a Receiver<Order>,
+        runtime: &'a Runtime,
+        options: &'a Options,
+        placed: &'a Mutex<BTreeMap<PathBuf, Placement>>,
+    ) -> Self {
+        let sessions = Sessions::new(runtime, options, options.budget());
+        Self { orders, pending: VecDeque::new(), sessions, placed, room: options.room(), loaded: 0 }
+    }
+
+    /// Until the last way to the thread is gone.
+    pub(super) fn serve(mut self) {
+        while let Some(order) = self.pending.pop_front().or_else(|| self.orders.recv().ok()) {
+            match order {
+                Order::Load { graph, answer } => self.load(graph, &answer),
+                Order::Run(run) => {
+                    let runs = self.gather(run);
+                    self.run(runs);
+                }
+                Order::Close { graph } => self.sessions.close(graph),
+            }
+        }
+    }
+
+    fn load(&mut self, graph: Blueprint, answer: &Sender<Result<(u64, Ports), LoadError>>) {
+        self.loaded += 1;
+        let (number, file) = (self.loaded, graph.file.clone());
+        let loaded = self.sessions.load(number, graph).map(|(session, ports)| {
+            if !session.placement.is_empty() {
+                let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+                placed.insert(file, session.placement.clone());
+            }
+            (number, ports)
+        });
+        // An answer that nobody waits for any more is no fault.
+        let _ = answer.send(loaded);
+    }
+
+    /// A pass and those that can run as one with it: of all who are at work with its graph, a moment is waited for those
+    /// that are between two passes.
+    fn gather(&mut self, first: Run) -> Vec<Run> {
+        let (seats, most) = (Arc::clone(&first.seats), joint::most(&first, self.room));
+        let mut runs = vec![first];
+        for order in std::mem::take(&mut self.pending) {
+            self.sort(order, &mut runs, most);
+        }
+        let until = Instant::now() + TOGETHER;
+        while runs.len() < most.min(seats.load(Ordering::Acquire)) {
+            let Ok(order) = self.orders.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
+            self.sort(order, &mut runs, most);
+        }
+        runs
+    }
+
+    /// An order goes to the passes that it can join, or waits for its turn.
+    fn sort(&mut self, order: Order, runs: &mut Vec<Run>, most: usize) {
+        match order {
+            Order::Run(run) if runs.len() < most && joint::agree(&runs[0], &run) => runs.push(run),
+            other => self.pending.push_back(other),
+        }
+    }
+
+    /// One pass for all of `runs`, without those that nobody waits for. What fails together is tried one by one.
+    fn run(&mut self, mut runs: Vec<Run>) {
+        let options = match RunOptions::new() {
+            Ok(options) => options,
+            Err(error) => return runs.iter().for_each(|run| end(run, Err(error.to_string()))),
+        };
+        let ending = Arc::new(Ending { options, waiting: AtomicUsize::new(runs.len()) });
+        runs.retain(|run| {
+            let waits = run.answer.send(Answer::Begun(Arc::clone(&ending))).is_ok();
+            waits || {
+                ending.leave();
+                false
+            }
+        });
+        let Some(first) = runs.first() else { return };
+        let (graph, outputs) = (first.graph, first.outputs.clone());
+        let feeds = if runs.len() == 1 { Ok(std::mem::take(&mut runs[0].feeds)) } else { joint::join(&runs) };
+        let outcome = feeds.and_then(|feeds| match self.sessions.get(graph) {
+            Ok(Some(session)) => session.run(feeds, &outputs, &ending.options).map_err(|error| error.to_string()),
+            Ok(None) => Err("the graph is not loaded".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+        let callers = runs.len();
+        let parts = outcome.and_then(|(values, ran)| Ok((joint::split(values, &runs)?, ran)));
+        match parts {
+            Ok((parts, ran)) => {
+                runs.iter().zip(parts).for_each(|(run, values)| end(run, Ok(Done { values, ran, callers })));
+            }
+            Err(reason) if callers == 1 || ending.waiting.load(Ordering::Acquire) == 0 => {
+                runs.iter().for_each(|run| end(run, Err(reason.clone())));
+            }
+            Err(reason) => {
+                tracing::debug!(reason, callers, "passes failed together");
+                runs.into_iter().for_each(|run| self.run(vec![run]));
+            }
+        }
+    }
+}
+
+/// An answer that nobody waits for any more is no fault.
+fn end(run: &Run, outcome: Result<Done, String>) {
+    let _ = run.answer.send(Answer::Ended(outcome));
+}
