@@ -14,6 +14,7 @@
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
+//! | `batching` | several jobs at the same time |
 //! | `bench` | what `diffused bench` reports |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
@@ -48,6 +49,7 @@ mod support;
 mod accelerators;
 mod adapters;
 mod architecture;
+mod batching;
 mod bench;
 mod binary;
 mod chaos;

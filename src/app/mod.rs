@@ -61,7 +61,7 @@ pub struct Appliance {
     shared: Shared,
     leaving: Arc<AtomicBool>,
     link: JoinHandle<()>,
-    worker: Option<JoinHandle<Result<(), WorkerError>>>,
+    workers: Vec<JoinHandle<Result<(), WorkerError>>>,
     courier: Option<JoinHandle<Result<(), CourierError>>>,
     refresh: Refresh,
 }
@@ -80,7 +80,7 @@ impl Appliance {
         let (stopping, gate) = (Arc::clone(&leaving), Arc::clone(&shared.gate));
         Ok(Self {
             link: spawn("link", move || link::run(&broker, Some(&will), &signals, &stopping, &gate))?,
-            worker: None,
+            workers: Vec::new(),
             courier: Some(spawn("courier", move || courier.run(&inbox))?),
             shared,
             leaving,
@@ -108,8 +108,11 @@ impl Appliance {
         let shared = &self.shared;
         let model = rules.models.first().map_or_else(String::new, |model| model.name.clone());
         shared.rules.change(rules);
-        let worker = shared.worker(config, generator);
-        self.worker = Some(spawn("worker", move || worker.run())?);
+        let worker = Arc::new(shared.worker(config, generator));
+        for _ in 0..config.engine.jobs {
+            let worker = Arc::clone(&worker);
+            self.workers.push(spawn("worker", move || worker.run())?);
+        }
         self.refresh = refresh;
         shared.activity.change(|now| (now.phase, now.model, now.progress) = (Phase::Working, model, None));
         (shared.notify)(Notice::Rules);
@@ -163,7 +166,8 @@ impl Appliance {
 
     fn has_ended(&self) -> bool {
         self.link.is_finished()
-            || self.worker.as_ref().is_none_or(JoinHandle::is_finished)
+            || self.workers.is_empty()
+            || self.workers.iter().any(JoinHandle::is_finished)
             || self.courier.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
@@ -172,11 +176,12 @@ impl Appliance {
         let deaf = self.link.is_finished();
         self.shared.activity.change(|now| now.phase = Phase::Stopping);
         self.shared.bell.stop();
-        let worker = self.worker.take().map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
+        let workers = self.workers.drain(..).map(|thread| thread.join().map_err(|_| AppError::Thread("worker")));
+        let workers: Vec<_> = workers.collect();
         self.leaving.store(true, Ordering::Relaxed);
         let _ = self.shared.signals.send(Signal::Stop);
         let courier = self.courier.take().map(|thread| thread.join().map_err(|_| AppError::Thread("courier")));
-        worker.transpose()?.transpose()?;
+        workers.into_iter().try_for_each(|ended| ended?.map_err(AppError::from))?;
         self.shared.store.close();
         if let Some(ended) = courier {
             ended??;

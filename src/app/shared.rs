@@ -13,7 +13,7 @@ use crate::mqtt::link::Gate;
 use crate::mqtt::{Courier, Signal};
 use crate::service::report::NodeFacts;
 use crate::service::{
-    Activity, Bell, Desk, LiveRules, Meter, Notice, Notify, Phase, Pulse, Reporter, Store, StoreError, Worker,
+    Activity, Bell, Crew, Desk, LiveRules, Meter, Notice, Notify, Phase, Pulse, Reporter, Store, StoreError, Worker,
 };
 
 /// What the threads share.
@@ -42,6 +42,7 @@ impl Shared {
         let (done, failed) = (store.counted("jobs_done")?, store.counted("jobs_failed")?);
         activity.change(|now| {
             (now.queue, now.jobs_done, now.jobs_failed, now.phase) = (open, done, failed, Phase::Loading);
+            now.at_once = config.engine.jobs;
         });
         let reload = Arc::new(AtomicBool::new(false));
         Ok(Self {
@@ -69,6 +70,7 @@ impl Shared {
             notify: Arc::clone(&self.notify),
             keep: config.keep,
             job_time: config.job_time,
+            crew: Crew::default(),
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Engine {
     pub cache: Option<PathBuf>,
     /// Threads of one pass on the CPU; all cores if absent.
     pub threads: Option<usize>,
+    /// Jobs that may be at work at the same time and share the passes of the U-Net.
+    pub jobs: u32,
     /// Whether pictures are checked by the safety checker of models that have one.
     pub safety: bool,
     /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
@@ -65,6 +67,7 @@ pub(super) fn engine(reader: &mut Reader) -> Engine {
         strict: section.choice("require", &["some", "all"]) == "all",
         cache: section.path("cache"),
         threads: (threads > 0).then_some(threads),
+        jobs: section.number("jobs", 1, 1..=64),
         safety: section.flag("safety", true),
         memory: section.bytes("memory"),
     };

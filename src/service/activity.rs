@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::store::JobKey;
 use crate::job::Progress;
 
 /// Where the appliance stands, as the contract names it.
@@ -144,9 +145,13 @@ pub struct Snapshot {
     pub queue_limit: u64,
     /// Guessed time until a new job would begin.
     pub eta: Duration,
-    /// The job at work.
+    /// How far the job at work is.
     pub progress: Option<Progress>,
-    /// When that job began.
+    /// The job whose progress that is.
+    pub followed: Option<JobKey>,
+    /// Jobs that may be at work at the same time.
+    pub at_once: u32,
+    /// When the job at work began.
     pub began: Option<Instant>,
     /// The default model.
     pub model: String,
@@ -177,6 +182,8 @@ impl Activity {
             queue_limit,
             eta: Duration::ZERO,
             progress: None,
+            followed: None,
+            at_once: 1,
             began: None,
             model: model.to_owned(),
             alerts: Vec::new(),
@@ -238,13 +245,21 @@ impl Snapshot {
     /// Time until `jobs` jobs are done, if one was measured before.
     pub fn eta_after(&self, jobs: u64) -> Option<Duration> {
         let last = self.last?;
-        let whole = last.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
+        let whole = last.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX)) / self.at_once.max(1);
         Some(whole.saturating_sub(self.began.map_or(Duration::ZERO, |began| began.elapsed().min(last))))
     }
 
-    /// Time until the running job is done, from its steps so far.
-    pub fn rest_of(&self, at: Progress) -> Option<Duration> {
-        let began = self.began?;
-        (at.step > 0).then(|| began.elapsed().mul_f64((at.steps.saturating_sub(at.step)) as f64 / at.step as f64))
+    /// How far a job is; of several at the same time the first one is told of until it ends.
+    pub fn follow(&mut self, job: JobKey, at: Progress) {
+        if *self.followed.get_or_insert(job) == job {
+            self.progress = Some(at);
+        }
+    }
+
+    /// A job ended.
+    pub fn left(&mut self, job: JobKey) {
+        if self.followed.take_if(|followed| *followed == job).is_some() {
+            self.progress = None;
+        }
     }
 }

@@ -20,7 +20,7 @@ pub use live::LiveRules;
 pub use pulse::{Patience, Pulse};
 pub use report::Reporter;
 pub use store::{Address, Mail, MailKind, Store, StoreError};
-pub use worker::{Bell, Worker};
+pub use worker::{Bell, Crew, Worker};
 
 /// Something that the transport may want to tell the outside.
 #[derive(Clone, Debug, PartialEq)]

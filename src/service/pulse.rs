@@ -28,6 +28,8 @@ pub struct Pulse {
 #[derive(Default)]
 struct State {
     patience: Patience,
+    /// Jobs at work.
+    jobs: usize,
     /// When the work last moved; nothing while there is none.
     moved: Option<Instant>,
     /// The model at work.
@@ -44,11 +46,14 @@ impl Pulse {
         self.lock().patience = patience;
     }
 
-    /// Work with a model begins.
+    /// Work on a job begins. Jobs at the same time have the same model.
     pub fn begin(&self, model: &str) {
         let mut state = self.lock();
-        model.clone_into(&mut state.model);
-        state.longest = Duration::ZERO;
+        if state.jobs == 0 {
+            model.clone_into(&mut state.model);
+            state.longest = Duration::ZERO;
+        }
+        state.jobs += 1;
         state.moved = Some(Instant::now());
     }
 
@@ -68,10 +73,11 @@ impl Pulse {
         }
     }
 
-    /// Work ended; `done` says that the model went through all of its passes.
+    /// Work on a job ended; `done` says that the model went through all of its passes.
     pub fn rest(&self, done: bool) {
         let mut state = self.lock();
-        state.moved = None;
+        state.jobs = state.jobs.saturating_sub(1);
+        state.moved = (state.jobs > 0).then(Instant::now);
         if done {
             let (model, longest) = (state.model.clone(), state.longest);
             let known = state.known.entry(model).or_default();
@@ -124,6 +130,7 @@ mod tests {
         pulse.begin("sd15");
         stood_still_for(&pulse, 121);
         assert!(!pulse.is_alive());
+        pulse.rest(false);
         pulse.begin("sdxl");
         stood_still_for(&pulse, 14 * 60);
         assert!(pulse.is_alive());
@@ -142,6 +149,18 @@ mod tests {
         stood_still_for(&pulse, 310);
         assert!(!pulse.is_alive());
         pulse.rest(false);
+        assert!(pulse.is_alive());
+    }
+
+    #[test]
+    fn while_one_of_two_jobs_is_at_work_it_may_not_stand_still() {
+        let pulse = Pulse::default();
+        pulse.begin("sd15");
+        pulse.begin("sd15");
+        pulse.rest(true);
+        stood_still_for(&pulse, 121);
+        assert!(!pulse.is_alive());
+        pulse.rest(true);
         assert!(pulse.is_alive());
     }
 }

@@ -145,6 +145,14 @@ impl Recipe {
         fields
     }
 
+    /// Whether passes of its U-Net can be those of the other one too: of the same model, size and adapters.
+    pub fn shares_passes_with(&self, other: &Self) -> bool {
+        self.model == other.model
+            && self.size == other.size
+            && self.loras() == other.loras()
+            && self.hypernetworks() == other.hypernetworks()
+    }
+
     /// The generation parameters as common web interfaces write them into a picture.
     pub fn parameters(&self, seed: Seed) -> String {
         let negative = match self.negative_prompt.text() {

@@ -4,10 +4,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Worker;
-use crate::job::{Origin, Progress, Request, Stage, Stop, Watch};
+use super::crew::Begun;
+use crate::job::{Origin, Progress, Stage, Stop, Watch};
 use crate::picture::Picture;
 use crate::service::Notice;
-use crate::service::store::Queued;
 
 /// Progress is told at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -18,10 +18,7 @@ const PREVIEW_EVERY: Duration = Duration::from_millis(500);
 /// Looks on for one job: tells its progress and passes on the wish to stop.
 pub(super) struct Onlooker<'a> {
     pub(super) worker: &'a Worker,
-    pub(super) job: &'a Queued,
-    pub(super) request: &'a Request,
-    /// Number of the job's last status.
-    pub(super) seq: u64,
+    pub(super) begun: &'a Begun,
     /// When it may run no longer, by a clock that nobody sets.
     pub(super) give_up: Instant,
     pub(super) told: Mutex<Option<Instant>>,
@@ -53,8 +50,14 @@ impl Shown {
 
 impl Onlooker<'_> {
     pub(super) fn publishing(&self, pictures: usize) {
-        let steps = usize::from(self.request.recipe.steps.get());
+        let steps = usize::from(self.begun.request.recipe.steps.get());
         self.progress(Progress { stage: Stage::Publish, step: steps, steps, k: pictures.saturating_sub(1) });
+    }
+
+    /// Time until the job is done, from its steps so far.
+    fn rest(&self, at: Progress) -> Option<Duration> {
+        let ran = self.begun.since.elapsed();
+        (at.step > 0).then(|| ran.mul_f64((at.steps.saturating_sub(at.step)) as f64 / at.step as f64))
     }
 
     /// Whether progress may be told now, not more often than promised.
@@ -71,12 +74,12 @@ impl Onlooker<'_> {
 impl Watch for Onlooker<'_> {
     fn progress(&self, progress: Progress) {
         self.worker.pulse.step();
-        self.worker.activity.change(|now| now.progress = Some(progress));
+        self.worker.activity.change(|now| now.follow(self.begun.job.key, progress));
         (self.worker.notify)(Notice::State);
-        if self.request.progress && self.may_tell() {
-            let eta = self.worker.activity.snapshot().rest_of(progress);
-            let body = self.worker.reporter.progress(&self.request.id, self.seq, progress, eta);
-            (self.worker.notify)(Notice::Progress { address: self.job.address.clone(), body });
+        if self.begun.request.progress && self.may_tell() {
+            let (id, seq) = (&self.begun.request.id, self.begun.seq);
+            let body = self.worker.reporter.progress(id, seq, progress, self.rest(progress));
+            (self.worker.notify)(Notice::Progress { address: self.begun.job.address.clone(), body });
         }
     }
 
@@ -85,7 +88,7 @@ impl Watch for Onlooker<'_> {
     }
 
     fn stop(&self) -> Option<Stop> {
-        if self.worker.bell.is_cancelled(self.job.key) {
+        if self.worker.bell.is_cancelled(self.begun.job.key) {
             return Some(Stop::Cancelled);
         }
         if self.worker.bell.is_stopping() {
@@ -95,16 +98,16 @@ impl Watch for Onlooker<'_> {
     }
 
     fn wants_preview(&self, _: usize, step: usize) -> bool {
-        let wish = self.request.preview.filter(|_| self.request.origin == Origin::Request);
+        let wish = self.begun.request.preview.filter(|_| self.begun.request.origin == Origin::Request);
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         wish.is_some_and(|wish| wish.wants(step)) && shown.may_show(step, Instant::now())
     }
 
     fn preview(&self, k: usize, step: usize, picture: Picture) {
-        let Some(wish) = self.request.preview else { return };
+        let Some(wish) = self.begun.request.preview else { return };
         match wish.file(&picture) {
             Ok(bytes) => {
-                (self.worker.notify)(Notice::Preview { address: self.job.address.clone(), k, step, bytes });
+                (self.worker.notify)(Notice::Preview { address: self.begun.job.address.clone(), k, step, bytes });
             }
             Err(error) => tracing::warn!(%error, "no preview"),
         }

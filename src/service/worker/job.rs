@@ -1,0 +1,149 @@
+//! One job, from the stored request to the stored pictures.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::crew::Begun;
+use super::onlooker::Onlooker;
+use super::{Ending, Worker};
+use crate::job::request::Arrival;
+use crate::job::{Code, Failure, Made, Request, Stop};
+use crate::picture::Encoded;
+use crate::service::report::hex;
+use crate::service::store::{Delivery, Finished, Queued, State, StoreError};
+use crate::service::{Notice, Store};
+
+/// A request over which the process died this often in one boot of the machine is not tried again.
+const POISON: u32 = 2;
+
+impl Worker {
+    /// The stored request goes through the same door as when it came: a model may have gone since.
+    pub(super) fn reread(&self, job: &Queued) -> Result<Request, Failure> {
+        let arrival = Arrival {
+            client: job.address.client.clone(),
+            origin: job.address.origin,
+            payload: job.request.as_bytes(),
+            // A stored request holds its pictures itself.
+            attachment: None,
+            find: &|_| None,
+            time: job.accepted,
+            correlation: None,
+            expiry: None,
+            fresh_id: job.address.id.clone(),
+            fresh_seed: 0_u32.into(),
+        };
+        let request = Request::parse(&arrival, &self.rules.now().for_stored())
+            .map_err(|refused| Failure::new(refused.rejection.code, refused.rejection.message))?;
+        let request = Request { deadline: job.not_after, ..request };
+        match refuse(job, &request) {
+            Some(failure) => Err(failure),
+            None => Ok(request),
+        }
+    }
+
+    /// `started`, with what of the LoRAs the model has no place for.
+    fn started(&self, request: &Request, seq: u64, attempt: u32) -> String {
+        let rules = self.rules.now();
+        let unmatched = rules.model(&request.recipe.model).map(|model| request.recipe.unmatched(model));
+        self.reporter.started(request, seq, attempt, &unmatched.unwrap_or_default())
+    }
+
+    /// Says that a job begins, unless it was cancelled meanwhile.
+    pub(super) fn begin(&self, job: Queued, request: Request) -> Result<Option<Begun>, StoreError> {
+        let (since, attempt) = (Instant::now(), job.attempts + 1);
+        let begin = |store: &Store| store.begin(job.key, SystemTime::now(), |seq| self.started(&request, seq, attempt));
+        let Some(seq) = self.insist(begin)?.flatten() else { return Ok(None) };
+        self.activity.change(|now| now.began = Some(since));
+        (self.notify)(Notice::Mail);
+        (self.notify)(Notice::State);
+        self.pulse.begin(&request.recipe.model);
+        Ok(Some(Begun { job, request: Arc::new(request), seq, since }))
+    }
+
+    /// Has the pictures of a job made, and stores them.
+    pub(super) fn make(&self, begun: &Begun) -> Result<Ending, StoreError> {
+        match self.pictures(begun) {
+            Ok((made, encoded)) => {
+                self.succeed(begun, &made, &encoded)?;
+                Ok(Ending::Done)
+            }
+            Err(failure) => Ok(Ending::Failed(failure)),
+        }
+    }
+
+    fn pictures(&self, begun: &Begun) -> Result<(Vec<Made>, Vec<Encoded>), Failure> {
+        let request = &begun.request;
+        let left = request.deadline.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+        let onlooker = Onlooker {
+            worker: self,
+            begun,
+            give_up: begun.since + left.unwrap_or(self.job_time).min(self.job_time),
+            told: Mutex::new(None),
+            shown: Mutex::default(),
+        };
+        let made = self.generator.generate(&request.recipe, &onlooker)?;
+        onlooker.publishing(made.len());
+        let room = self.activity.snapshot().room;
+        let encoded = made.iter().map(|made| {
+            let encoded = request.output.encode(made, &request.recipe, room);
+            encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
+        });
+        let encoded = encoded.collect::<Result<_, _>>()?;
+        Ok((made, encoded))
+    }
+
+    fn succeed(&self, begun: &Begun, made: &[Made], encoded: &[Encoded]) -> Result<(), StoreError> {
+        let (Begun { job, request, .. }, ran) = (begun, begun.since.elapsed());
+        let whole = SystemTime::now().duration_since(job.accepted).unwrap_or(ran);
+        let room = self.activity.snapshot().room;
+        let pictures: Vec<Delivery<'_>> =
+            made.iter().zip(encoded).map(|(made, encoded)| delivery(request, made, encoded, room)).collect();
+        let end = Finished { state: State::Done, pictures: &pictures, time: SystemTime::now() };
+        let queued = whole.saturating_sub(ran);
+        self.insist(|store| {
+            store.finish(job.key, &end, |seq| self.reporter.done(request, seq, queued, ran, &pictures))
+        })?;
+        self.insist(|store| store.count("jobs_done"))?;
+        tracing::info!(job = job.address.id.as_str(), ms = ran.as_millis() as u64, pictures = made.len(), "job done");
+        Ok(())
+    }
+
+    pub(super) fn fail(&self, job: &Queued, failure: &Failure) -> Result<(), StoreError> {
+        let state = State::of(failure.code);
+        let end = Finished { state, pictures: &[], time: SystemTime::now() };
+        let tags = Request::tags_of(&job.request);
+        let status = |seq| self.reporter.failed(state, &job.address.id, seq, failure, 0, &tags);
+        self.insist(|store| store.finish(job.key, &end, status))?;
+        if state == State::Failed {
+            self.insist(|store| store.count("jobs_failed"))?;
+        }
+        tracing::warn!(job = job.address.id.as_str(), code = %failure.code, error = failure.message, "job not done");
+        Ok(())
+    }
+}
+
+/// Reasons not to begin at all.
+fn refuse(job: &Queued, request: &Request) -> Option<Failure> {
+    if job.deaths >= POISON {
+        let message = format!("the process died {} times over this request", job.deaths);
+        return Some(Failure::new(Code::Poison, message));
+    }
+    if job.cancelled {
+        return Some(Failure::stopped(Stop::Cancelled));
+    }
+    request.deadline.filter(|deadline| *deadline <= SystemTime::now()).map(|_| Failure::stopped(Stop::Expired))
+}
+
+/// A picture as it is handed over: whole, or in parts if the requester or the broker wants that.
+fn delivery<'a>(request: &Request, made: &Made, encoded: &'a Encoded, room: Option<u32>) -> Delivery<'a> {
+    let parts = request.output.parts(encoded, room);
+    Delivery {
+        encoded,
+        sha256: hex(&Sha256::digest(&encoded.bytes)),
+        seed: made.seed.get(),
+        part_bytes: parts.map_or(0, |parts| parts.part_bytes),
+        push: request.output.push,
+    }
+}
