@@ -50,9 +50,21 @@ fn a_report_has_every_stage_and_its_parts_add_up() -> Result<()> {
     assert!(same(graphs.iter().sum(), n("/time/graph_ms")), "{report}");
     assert!(stages.iter().zip(graphs).all(|(whole, graphs)| graphs <= *whole) && same(graphs[3], 0.0), "{report}");
     assert!(n("/load_ms") < n("/first_pass_ms") && n("/first_pass_ms") < elapsed, "{report}");
-    assert!(same(n("/pictures_per_hour") * n("/time/request_ms") / 3.6e6, 1.0), "{report}");
+    // One after another: the whole is no shorter than its parts, and there is little between them.
+    let busy = n("/pictures_per_hour") * n("/time/request_ms") / 3.6e6;
+    assert!(busy > 0.5 && busy < 1.01, "{report}");
     assert!(n("/peak_memory_bytes") > 3e7, "{report}");
     assert!(same(n("/load/cold_ms"), n("/load_ms")) && report["load"].get("warm_ms").is_none(), "{report}");
+    Ok(())
+}
+
+#[test]
+fn requests_at_the_same_time_take_longer_each_and_are_all_counted() -> Result<()> {
+    let (report, _) = bench(&["--runs", "5", "--warm-up", "0", "--steps", "4", "--jobs", "3", "--sampler", "euler"])?;
+    let n = |path: &str| number(&report, path);
+    let counts = ["/jobs", "/request/count", "/step/count", "/passes/unet/count", "/passes/vae_decoder/count"].map(n);
+    assert_eq!(counts, [3.0, 5.0, 20.0, 20.0, 5.0], "{report}");
+    assert!(n("/pictures_per_hour") * n("/time/request_ms") / 3.6e6 > 1.01, "{report}");
     Ok(())
 }
 

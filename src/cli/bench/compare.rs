@@ -9,8 +9,9 @@ use super::statistics::{Ratio, Summary, rounded};
 use super::{Args, CliError, child};
 
 /// What is compared, and where the reports have it.
-const COMPARED: [(&str, &str); 8] = [
+const COMPARED: [(&str, &str); 9] = [
     ("request_ms", "/request/median_ms"),
+    ("pictures_per_hour", "/pictures_per_hour"),
     ("step_ms", "/step/median_ms"),
     ("unet_pass_ms", "/passes/unet/median_ms"),
     ("vae_decoder_pass_ms", "/passes/vae_decoder/median_ms"),

@@ -1,6 +1,9 @@
 //! Pictures made with a clock in hand.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -27,6 +30,8 @@ pub(super) struct Measured {
     /// From the begin of the load to the end of the first pass of the U-Net.
     pub(super) first_pass: Option<Duration>,
     pub(super) runs: Vec<Run>,
+    /// From the begin of the first run to the end of the last one.
+    pub(super) whole: Duration,
     /// What the board drew meanwhile, in watts.
     pub(super) watts: Option<f64>,
     /// The load of the machine before all this.
@@ -55,15 +60,16 @@ impl Measured {
         }
         let until_now = begun.elapsed();
         let numbers = args.warm_up..args.warm_up + args.runs;
-        let work = || numbers.map(|n| studio.run(n)).collect::<Result<Vec<_>, _>>();
+        let work = || studio.runs(numbers);
+        let measured = Instant::now();
         let (runs, watts) = match Board::here() {
             Some(board) => board.during(work),
             None => (work(), None),
         };
-        let runs = runs?;
+        let (runs, whole) = (runs?, measured.elapsed());
         let first_measured = runs.first().and_then(|run| run.first_pass).map(|passed| until_now + passed);
         let first_pass = first_pass.or(first_measured);
-        Ok(Self { recipe, load, from_cache, read, first_pass, runs, watts, load_average })
+        Ok(Self { recipe, load, from_cache, read, first_pass, runs, whole, watts, load_average })
     }
 }
 
@@ -84,6 +90,21 @@ impl Studio<'_> {
         }
         let Parsed { recipe, .. } = Recipe::from_fields(fields, Seed::from(0), &self.rules)?;
         Ok(recipe)
+    }
+
+    /// The runs of these numbers, as many at the same time as asked for.
+    fn runs(&self, numbers: Range<usize>) -> Result<Vec<Run>, CliError> {
+        let next = AtomicUsize::new(numbers.start);
+        let work = || {
+            let mine = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < numbers.end));
+            mine.map(|n| self.run(n)).collect::<Result<Vec<_>, _>>()
+        };
+        let runs = thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.args.jobs).map(|_| scope.spawn(work)).collect();
+            let died = |_| CliError::Internal("a thread that makes pictures died".to_owned());
+            threads.into_iter().map(|thread| thread.join().map_err(died)?).collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(runs.into_iter().flatten().collect())
     }
 
     /// Makes and encodes the pictures of a run.

@@ -37,6 +37,9 @@ pub struct Args {
     /// Requests that are measured; 0 only loads the model
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
+    /// Requests at the same time, which share the passes of the U-Net where there is room
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=64))]
+    jobs: usize,
     /// Requests before those, which are not measured
     #[arg(long, value_name = "N", default_value_t = 1)]
     warm_up: usize,

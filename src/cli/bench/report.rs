@@ -27,7 +27,7 @@ pub(super) fn report(args: &Args, measured: &Measured) -> Value {
     put("first_pass_ms", measured.first_pass.map(|passed| json!(ms(passed))));
     if !measured.runs.is_empty() {
         let pictures = measured.runs.len() as f64 * f64::from(measured.recipe.count.get());
-        let seconds: f64 = measured.runs.iter().map(|run| run.total.as_secs_f64()).sum::<f64>() / pictures;
+        let seconds = measured.whole.as_secs_f64() / pictures;
         put("request", summary(measured.runs.iter().map(|run| run.total)));
         put("step", summary(measured.runs.iter().flat_map(|run| run.steps.clone())));
         put("time", Some(time(&measured.runs)));
@@ -42,7 +42,7 @@ pub(super) fn report(args: &Args, measured: &Measured) -> Value {
 }
 
 /// What was made, and on what.
-fn what(args: &Args, measured: &Measured) -> [(String, Value); 12] {
+fn what(args: &Args, measured: &Measured) -> [(String, Value); 13] {
     let recipe = &measured.recipe;
     [
         ("version", json!(env!("CARGO_PKG_VERSION"))),
@@ -55,6 +55,7 @@ fn what(args: &Args, measured: &Measured) -> [(String, Value); 12] {
         ("sampler", json!(recipe.sampler.name)),
         ("guidance_scale", json!(recipe.guidance.scale.get())),
         ("count", json!(recipe.count.get())),
+        ("jobs", json!(args.jobs)),
         ("warm_up", json!(args.warm_up)),
         ("runs", json!(args.runs)),
     ]
@@ -125,9 +126,10 @@ pub(super) fn table(report: &Value) -> String {
     let text = |key: &str| report[key].to_string().replace('"', "");
     let [model, width, height, steps] = ["model", "width", "height", "steps"].map(text);
     let [sampler, guidance, count, accelerator] = ["sampler", "guidance_scale", "count", "accelerator"].map(text);
+    let jobs = if report["jobs"] == 1 { String::new() } else { format!(", {} jobs at once", report["jobs"]) };
     let mut lines = vec![
         format!(
-            "{model} at {width}x{height}, {steps} steps of {sampler}, guidance {guidance}, {count} at a time, on {accelerator}"
+            "{model} at {width}x{height}, {steps} steps of {sampler}, guidance {guidance}, {count} at a time{jobs}, on {accelerator}"
         ),
         String::new(),
         line("", &format!("{:>12} {:>12} {:>7} {:>12}", "median ms", "p95 ms", "count", "in graphs")),
