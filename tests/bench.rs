@@ -64,6 +64,7 @@ fn requests_at_the_same_time_take_longer_each_and_are_all_counted() -> Result<()
     let n = |path: &str| number(&report, path);
     let counts = ["/jobs", "/request/count", "/step/count", "/passes/unet/count", "/passes/vae_decoder/count"].map(n);
     assert_eq!(counts, [3.0, 5.0, 20.0, 20.0, 5.0], "{report}");
+    assert!(n("/passes/unet/requests") > 1.0 && n("/passes/unet/requests") <= 3.0, "{report}");
     assert!(n("/pictures_per_hour") * n("/time/request_ms") / 3.6e6 > 1.01, "{report}");
     Ok(())
 }

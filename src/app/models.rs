@@ -31,6 +31,7 @@ fn load_told(config: &Config, file: &Path, told: &dyn Fn(usize, usize)) -> Resul
         cache: engine.cache.clone().map(Cache::new),
         threads: engine.threads,
         room: None,
+        joins: engine.jobs > 1,
         memory: engine.memory,
     };
     let parts = sources.len() * PARTS;

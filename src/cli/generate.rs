@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     writable(&args.output)?;
     args.trace.as_deref().map_or(Ok(()), writable)?;
     let fields = args.wishes.fields(&args.prompt)?;
-    let pipeline = args.loading.pipeline()?;
+    let pipeline = args.loading.pipeline(1)?;
     let rules = rules(&pipeline);
     let Parsed { recipe, warnings } = Recipe::from_fields(fields, fresh_seed(), &rules)?;
     output.check(recipe.size)?;

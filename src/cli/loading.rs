@@ -36,8 +36,8 @@ pub(super) struct Loading {
 }
 
 impl Loading {
-    /// Starts ONNX Runtime and loads the model.
-    pub(super) fn pipeline(&self) -> Result<Pipeline, CliError> {
+    /// Starts ONNX Runtime and loads the model, for so many requests at the same time.
+    pub(super) fn pipeline(&self, jobs: usize) -> Result<Pipeline, CliError> {
         let accelerator = Accelerator::find(&self.accelerator).ok_or_else(|| {
             CliError::Usage(format!("accelerator must be one of {}, got {}", Accelerator::names(), self.accelerator))
         })?;
@@ -49,6 +49,7 @@ impl Loading {
             accelerator: accelerator.into(),
             cache: self.cache.clone().map(Cache::new),
             threads: self.threads,
+            joins: jobs > 1,
             ..Options::default()
         };
         let source = Source { name, folder, safety: !self.no_safety_checker };

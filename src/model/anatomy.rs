@@ -65,6 +65,15 @@ impl Anatomy {
         }
     }
 
+    /// Gives every entry of a U-Net's batch a timestep of its own. One that cannot be changed so stays as it is, and may have
+    /// it already.
+    pub(super) fn own_times(&mut self) {
+        let name = ["timestep", "t"].into_iter().find(|name| self.skeleton.input(name).is_some());
+        if let Some(Err(unfit)) = name.map(|name| onnx::edit::own_times(&mut self.skeleton, name)) {
+            tracing::debug!(file = %self.file.display(), %unfit, "one timestep for all entries");
+        }
+    }
+
     /// Bytes of all its weights.
     pub(super) fn bytes(&self) -> u64 {
         self.skeleton.initializers().iter().filter_map(Initializer::size).sum()

@@ -19,6 +19,8 @@ pub(super) struct Blueprint {
     /// `AddExternalInitializers` puts them in place before ONNX Runtime computes with constants; with `AddInitializer` a
     /// weight that was transposed, scaled or merged with others beforehand would stay as it was.
     pub(super) weights: Vec<Weight>,
+    /// Whether every entry gets a timestep of its own where the graph has one for all. Nothing that was edited needs it.
+    pub(super) own_times: bool,
 }
 
 impl Blueprint {
@@ -30,12 +32,12 @@ impl Blueprint {
             // It comes from this graph, so there is one of that name.
             graph.put(&weight.name, weight.bytes());
         }
-        Self { file, edited: Some(graph.to_bytes()), weights }
+        Self { file, edited: Some(graph.to_bytes()), weights, own_times: false }
     }
 
     /// The graph as it was exported.
     pub(super) fn as_exported(file: &Path) -> Self {
-        Self { file: file.to_owned(), edited: None, weights: Vec::new() }
+        Self { file: file.to_owned(), edited: None, weights: Vec::new(), own_times: false }
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) struct Sessions<'a> {
 struct Held {
     /// Absent while others have its room.
     session: Option<Session>,
-    /// The file to load it from again, if there is nothing else to it.
-    again: Option<PathBuf>,
+    /// The file to load it from again, and whether with a timestep for every entry, if there is nothing else to it.
+    again: Option<(PathBuf, bool)>,
     bytes: u64,
     used: u64,
 }
@@ -45,7 +45,7 @@ impl<'a> Sessions<'a> {
     /// Loads a graph under a new number.
     pub(super) fn load(&mut self, number: u64, graph: Blueprint) -> Result<(&Session, Ports), LoadError> {
         let is_exported = graph.edited.is_none() && graph.weights.is_empty();
-        let again = is_exported.then(|| graph.file.clone());
+        let again = is_exported.then(|| (graph.file.clone(), graph.own_times));
         let (session, ports, bytes) = self.open(graph, number)?;
         self.clock += 1;
         let held = Held { session: None, again, bytes, used: self.clock };
@@ -59,10 +59,10 @@ impl<'a> Sessions<'a> {
         let Some(held) = self.held.get_mut(&number) else { return Ok(None) };
         held.used = self.clock;
         if held.session.is_none()
-            && let Some(file) = held.again.clone()
+            && let Some((file, own_times)) = held.again.clone()
         {
             tracing::debug!(graph = %file.display(), "loaded again");
-            let (session, _, bytes) = self.open(Blueprint::as_exported(&file), number)?;
+            let (session, _, bytes) = self.open(Blueprint { own_times, ..Blueprint::as_exported(&file) }, number)?;
             if let Some(held) = self.held.get_mut(&number) {
                 (held.session, held.bytes) = (Some(session), bytes);
             }

@@ -57,7 +57,7 @@ impl Unet {
     /// Loads `unet/model.onnx`, or the two graphs that it was cut in, with adapters in it, and holds what it declares
     /// against the folder.
     pub fn load(engine: &Engine, folder: &Folder, adapters: &UnetAdapters<'_>) -> Result<Self, LoadError> {
-        let UnetPlan { full, shallow, strengths } = adapters.plan(folder)?;
+        let UnetPlan { full, shallow, strengths } = adapters.plan(folder, engine.options().joins)?;
         let graph = engine.build(full)?;
         let (latents, facts) = (folder.channels, folder.unet);
         let channels = (latents, facts.extra.channels(latents));

@@ -11,7 +11,7 @@ use super::tests::{load, recipe};
 use super::{Pipeline, Source};
 use crate::job::{Code, Failure, Generate, Made, Progress, Stage, Stop, Watch};
 use crate::model::Options;
-use crate::model::testing::{Miniature, Notes, runtime};
+use crate::model::testing::{Miniature, Notes, bundled, golden, runtime};
 
 /// One of several jobs, none of which begins to denoise before the others.
 struct Together<'a> {
@@ -159,4 +159,31 @@ fn passes_that_fail_together_are_tried_one_by_one() {
     let mut seen = together(&pipeline, &jobs);
     assert_eq!(seen.remove(1).0.unwrap_err().code, Code::Inference);
     assert_equal(&pipeline, &jobs[..1], &seen);
+}
+
+#[test]
+fn a_real_u_net_whose_export_has_one_timestep_for_all_gets_one_for_each_entry() {
+    for model in [bundled("shapes"), golden("toy")] {
+        let source = Source { name: "mini".to_owned(), folder: model, safety: true };
+        let load = |joins| {
+            let options = Options { joins, ..Options::default() };
+            Pipeline::load(runtime(), options, std::slice::from_ref(&source), None).unwrap()
+        };
+        let (plain, joining) = (load(false), load(true));
+        let jobs = [
+            (json!({"seed": 1, "steps": 4, "sampler": "euler"}), None),
+            (json!({"seed": 2, "steps": 7, "sampler": "dpmpp_2m", "prompt": "z z"}), None),
+        ];
+        let seen = together(&joining, &jobs);
+        assert!(seen.iter().all(|(_, _, most)| *most == 2));
+        for ((fields, _), (made, _, _)) in jobs.iter().zip(&seen) {
+            let (made, alone) = (made.as_ref().unwrap(), alone(&plain, fields));
+            let pairs = made[0].picture.pixels().iter().zip(alone[0].picture.pixels());
+            let apart = pairs.map(|(one, other)| one.abs_diff(*other)).max();
+            assert!(apart <= Some(1), "{fields}: {apart:?}");
+        }
+        // Without the change of the graph only those at the same step can share a pass.
+        let seen = together(&plain, &jobs);
+        assert!(seen.iter().all(|(_, least, _)| *least == 1));
+    }
 }

@@ -45,7 +45,7 @@ impl Measured {
         let from_cache = args.loading.cache.as_ref().is_some_and(|cache| !is_empty(cache));
         let read = read_from_disk();
         let begun = Instant::now();
-        let pipeline = args.loading.pipeline()?;
+        let pipeline = args.loading.pipeline(args.jobs)?;
         let load = begun.elapsed();
         let read = read_from_disk().zip(read).map(|(after, before)| after.saturating_sub(before));
         let output = Output::from_fields(args.wishes.output(Path::new("")))?;

@@ -90,14 +90,20 @@ fn stages(runs: &[Run]) -> Value {
     Stage::ALL.into_iter().filter_map(of_stage).collect::<Map<_, _>>().into()
 }
 
-/// By graph.
+/// By graph; of the U-Net also how many requests a pass was for.
 fn passes(runs: &[Run]) -> Value {
     let mut all: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for (graph, passes) in runs.iter().flat_map(|run| &run.passes) {
         all.entry(graph).or_default().extend(passes);
     }
+    let unet = all.get("unet").map_or(0, Vec::len);
     let summed = all.into_iter().filter_map(|(graph, passes)| Some((graph.to_owned(), summary(passes)?)));
-    summed.collect::<Map<_, _>>().into()
+    let mut summed: Map<_, _> = summed.collect();
+    if let Some(passes) = summed.get_mut("unet") {
+        let callers: usize = runs.iter().map(|run| run.callers).sum();
+        passes["requests"] = json!(rounded(callers as f64 / unet as f64));
+    }
+    summed.into()
 }
 
 fn summary(times: impl IntoIterator<Item = Duration>) -> Option<Value> {
@@ -109,13 +115,14 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// Single numbers: what they are called, where the report has them, by what they are multiplied, and their unit then.
-const SINGLES: [(&str, &str, f64, &str); 9] = [
+const SINGLES: [(&str, &str, f64, &str); 10] = [
     ("load, cold", "/load/cold_ms", 1.0, "ms"),
     ("load, warm", "/load/warm_ms", 1.0, "ms"),
     ("start to first U-Net pass", "/first_pass_ms", 1.0, "ms"),
     ("graphs", "/time/graph_percent", 1.0, "%"),
     ("everything else", "/time/other_percent", 1.0, "%"),
     ("everything else, a step", "/time/other_per_step_ms", 1.0, "ms"),
+    ("requests a U-Net pass", "/passes/unet/requests", 1.0, ""),
     ("pictures an hour", "/pictures_per_hour", 1.0, ""),
     ("energy a picture", "/energy_joules", 1.0, "J"),
     ("peak memory", "/peak_memory_bytes", 1.0 / 1_048_576.0, "MiB"),

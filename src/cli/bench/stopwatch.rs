@@ -18,7 +18,7 @@ enum Event {
     /// A stage or a step of picture `k` begins.
     Begins { stage: Stage, k: usize, step: usize },
     /// A pass of a graph came back.
-    Passed { graph: String, ran: Duration },
+    Passed { graph: String, ran: Duration, callers: usize },
 }
 
 impl Stopwatch {
@@ -49,8 +49,8 @@ impl Watch for Stopwatch {
 
     fn heartbeat(&self) {}
 
-    fn passed(&self, graph: &str, ran: Duration, _: usize) {
-        self.note(Event::Passed { graph: graph.to_owned(), ran });
+    fn passed(&self, graph: &str, ran: Duration, callers: usize) {
+        self.note(Event::Passed { graph: graph.to_owned(), ran, callers });
     }
 
     fn stop(&self) -> Option<Stop> {
@@ -68,6 +68,8 @@ pub(super) struct Run {
     pub(super) steps: Vec<Duration>,
     /// Each pass, by the names of the graphs.
     pub(super) passes: BTreeMap<String, Vec<Duration>>,
+    /// How many requests each pass of the U-Net was for, summed up.
+    pub(super) callers: usize,
     /// When the first pass of the U-Net was done.
     pub(super) first_pass: Option<Duration>,
 }
@@ -98,7 +100,10 @@ impl Run {
                     run.ended(now, *at);
                     now = Some((*at, *stage, *k, *step));
                 }
-                Event::Passed { graph, ran } => run.pass(graph, *ran, *at, now.map(|(_, stage, ..)| stage)),
+                Event::Passed { graph, ran, callers } => {
+                    run.pass(graph, *ran, *at, now.map(|(_, stage, ..)| stage));
+                    run.callers += if graph == "unet" { *callers } else { 0 };
+                }
             }
         }
         run.ended(now, total);
@@ -138,7 +143,7 @@ mod tests {
     }
 
     fn passed(at: u64, graph: &str, ran: u64) -> (Duration, Event) {
-        (ms(at), Event::Passed { graph: graph.to_owned(), ran: ms(ran) })
+        (ms(at), Event::Passed { graph: graph.to_owned(), ran: ms(ran), callers: 2 })
     }
 
     #[test]
@@ -161,7 +166,7 @@ mod tests {
         assert_eq!(run.stages, BTreeMap::from(stages));
         assert_eq!(run.steps, [ms(11), ms(13)]);
         assert_eq!(run.passes["unet"], [ms(8), ms(11)]);
-        assert_eq!((run.graphs(), run.first_pass), (ms(51), Some(ms(20))));
+        assert_eq!((run.graphs(), run.first_pass, run.callers), (ms(51), Some(ms(20)), 4));
     }
 
     #[test]

@@ -64,16 +64,20 @@ pub(super) struct UnetPlan {
 }
 
 impl UnetAdapters<'_> {
-    /// What the sessions are made of.
-    pub(super) fn plan(&self, folder: &Folder) -> Result<UnetPlan, LoadError> {
+    /// What the sessions are made of; with a timestep for every entry if passes are to be joined.
+    pub(super) fn plan(&self, folder: &Folder, own_times: bool) -> Result<UnetPlan, LoadError> {
         let file = folder.graph("unet");
         let prepared = Prepared::of(&file)?;
         if self.loras.is_empty() && self.hypernetworks.is_empty() {
             let full = prepared.as_ref().map_or(&file, |prepared| &prepared.full);
-            let shallow = prepared.as_ref().map(|prepared| Blueprint::as_exported(&prepared.shallow));
-            return Ok(UnetPlan { full: Blueprint::as_exported(full), shallow, strengths: Vec::new() });
+            let as_exported = |file: &PathBuf| Blueprint { own_times, ..Blueprint::as_exported(file) };
+            let shallow = prepared.as_ref().map(|prepared| as_exported(&prepared.shallow));
+            return Ok(UnetPlan { full: as_exported(full), shallow, strengths: Vec::new() });
         }
         let mut graph = Anatomy::read(&file)?;
+        if own_times {
+            graph.own_times();
+        }
         let weights = changed(&mut graph, Part::Unet, self.loras)?;
         let nets: Vec<edit::Net> = self.hypernetworks.iter().map(|network| net::net(network)).collect();
         let strengths = match nets.is_empty() {

@@ -18,8 +18,9 @@ use super::super::sessions::Sessions;
 use super::joint;
 use super::{Answer, Done, Ending, Order, Run};
 
-/// How long a pass waits for those that may join it. The others only compute a sampler's step meanwhile.
-const TOGETHER: Duration = Duration::from_millis(4);
+/// How long a pass waits at most for those that may join it. They only have a sampler's step to compute, but the machine
+/// may be busy.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// The thread's own things.
 pub(super) struct Server<'a> {
@@ -82,7 +83,8 @@ impl<'a> Server<'a> {
             self.sort(order, &mut runs, most);
         }
         let until = Instant::now() + TOGETHER;
-        while runs.len() < most.min(seats.load(Ordering::Acquire)) {
+        // Nobody has two orders at the same time, so those that want something else are not waited for.
+        while runs.len() < most && runs.len() + self.pending.len() < seats.load(Ordering::Acquire) {
             let Ok(order) = self.orders.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
             self.sort(order, &mut runs, most);
         }

@@ -8,6 +8,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::options::{Options, part};
 use super::{Ports, Session};
 use crate::model::accelerator::{Accelerator, Choice, Placement, Placements};
+use crate::model::anatomy::Anatomy;
 use crate::model::blueprint::Blueprint;
 use crate::model::cache::{self, Entry};
 use crate::model::error::LoadError;
@@ -77,11 +78,10 @@ impl Making<'_> {
     fn entry(&self, graph: &Blueprint) -> Option<Entry> {
         let cache = self.options.cache.as_ref().filter(|_| graph.edited.is_none() && graph.weights.is_empty())?;
         let subject = format!("{} {:?}", self.file.display(), self.choice.accelerator);
-        let identity = |file: &Path| cache::identity(file);
-        let state = identity(self.file).and_then(|graph| {
+        let state = cache::identity(self.file).and_then(|identity| {
             let weights = weights_of(self.file)?;
-            let library = identity(self.runtime.library())?;
-            Ok(format!("{graph} {weights} {library} {:?} {}", self.choice, cache::machine()))
+            let library = cache::identity(self.runtime.library())?;
+            Ok(format!("{identity} {weights} {library} {:?} {} {}", self.choice, cache::machine(), graph.own_times))
         });
         let entry = state.and_then(|state| cache.entry(&subject, &state));
         let unusable = |error: &std::io::Error| tracing::warn!(%error, "the cache of graphs cannot be used");
@@ -101,6 +101,7 @@ impl Making<'_> {
 
     /// The graph as it was exported, or with its edits.
     fn plain(&self, graph: Blueprint, entry: Option<&Entry>) -> Result<ort::session::Session, LoadError> {
+        let graph = if graph.own_times { with_own_times(&graph.file)? } else { graph };
         let refused = |error| self.refused(error);
         let compiled = entry.filter(|_| self.choice.accelerator != Accelerator::Cpu);
         let mut builder = self.builder(compiled.map(|entry| entry.folder.as_path()))?;
@@ -119,7 +120,7 @@ impl Making<'_> {
         let session = match &graph.edited {
             None => builder.commit_from_file(self.file),
             Some(bytes) => builder
-                .with_config_entry(WEIGHTS_FOLDER, self.file.parent().unwrap_or(Path::new(".")).to_string_lossy())
+                .with_config_entry(WEIGHTS_FOLDER, graph.file.parent().unwrap_or(Path::new(".")).to_string_lossy())
                 .map_err(|error| refused(error.into()))?
                 .commit_from_memory(bytes),
         };
@@ -154,6 +155,13 @@ impl Making<'_> {
     fn refused(&self, error: ort::Error) -> LoadError {
         LoadError::folder(self.file, format!("ONNX Runtime refuses it: {error}"))
     }
+}
+
+/// The exported graph with a timestep for every entry.
+fn with_own_times(file: &Path) -> Result<Blueprint, LoadError> {
+    let mut graph = Anatomy::read(file)?;
+    graph.own_times();
+    Ok(Blueprint::changed(graph.file, &mut graph.skeleton, Vec::new()))
 }
 
 /// Sizes and times of the files beside a graph: its weights are among them.

@@ -23,6 +23,8 @@ pub struct Options {
     /// How much a pass of the U-Net may hold, in latents of one channel; by the accelerator if absent. What is more runs
     /// in several passes, with the same results.
     pub room: Option<usize>,
+    /// Whether several callers at the same time share passes of the U-Net, whatever step each is at.
+    pub joins: bool,
     /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
     pub memory: Option<u64>,
 }

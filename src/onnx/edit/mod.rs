@@ -7,6 +7,7 @@ mod hypernetwork;
 mod ids;
 mod mlp;
 mod reuse;
+mod times;
 mod unshare;
 
 pub use clip::{clip_skip, states_before_last};
@@ -15,6 +16,7 @@ pub use hypernetwork::{Net, hypernetworks};
 pub use ids::own_ids;
 pub use mlp::{Activation, Layer, Mlp};
 pub use reuse::{FEATURE, Halves, cut, halves};
+pub use times::own_times;
 pub use unshare::unshare;
 
 use super::Skeleton;
