@@ -19,6 +19,7 @@ fn hurricane() -> Weather {
         requests: number("CHAOS_REQUESTS", 10_000),
         // Fewer than the requesters want to have open: some are refused and try again.
         queue: 75,
+        jobs: number("CHAOS_JOBS", 1) as u32,
         pass: number("CHAOS_PASS_MS", 120),
         service: Duration::from_secs(20),
         broker: Duration::from_secs(60),

@@ -61,6 +61,7 @@ fn squall() -> Weather {
         clients: 8,
         requests: 160,
         queue: 16,
+        jobs: 1,
         pass: 25,
         service: Duration::from_millis(1200),
         broker: Duration::from_secs(8),
@@ -97,14 +98,24 @@ fn nothing_is_lost_when_the_broker_forgets_everything_with_every_kill() {
 }
 
 #[test]
+fn nothing_is_lost_and_nothing_comes_twice_when_four_jobs_at_the_same_time_are_killed() {
+    let wreck = survives(&Weather { jobs: 4, pass: 100, ..squall() });
+    assert!(wreck.most_at_once() > 1, "no two jobs were at work at the same time");
+    the_oracle_sees_what_is_planted(&wreck);
+}
+
+#[test]
 fn a_request_that_kills_the_process_is_given_up_after_two_attempts_and_the_rest_is_served() {
     let never = Duration::from_secs(24 * 3600);
-    let wreck = survives(&Weather { clients: 1, requests: 140, pass: 0, service: never, broker: never, ..squall() });
-    let tries = |job: &str| wreck.work.iter().filter(|work| work.begins && work.job == job).count();
-    assert_eq!((tries("c00-00133"), tries("c00-00033"), tries("c00-00066")), (2, 2, 1));
-    let given_up: Vec<&str> =
-        wreck.seen.iter().filter(|event| outcome_code(event) == "poison").map(|event| event.job.as_str()).collect();
-    assert_eq!(given_up, ["c00-00133"]);
+    for jobs in [1, 3] {
+        let calm = Weather { clients: 1, requests: 140, jobs, pass: 20, service: never, broker: never, ..squall() };
+        let wreck = survives(&calm);
+        let tries = |job: &str| wreck.work.iter().filter(|work| work.begins && work.job == job).count();
+        assert_eq!((tries("c00-00133"), tries("c00-00033"), tries("c00-00066")), (2, 2, 1));
+        let given_up: Vec<&str> =
+            wreck.seen.iter().filter(|event| outcome_code(event) == "poison").map(|event| event.job.as_str()).collect();
+        assert_eq!(given_up, ["c00-00133"]);
+    }
 }
 
 #[test]

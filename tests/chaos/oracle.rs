@@ -78,8 +78,13 @@ pub enum Fault {
 /// What is expected of a job, from the script in its prompt.
 pub type Expect<'a> = &'a dyn Fn(&str) -> &'static str;
 
-/// Everything that is wrong.
-pub fn judge(seen: &[Seen], work: &[Work], expect: Expect<'_>, pixels_of: &dyn Fn(u64) -> String) -> BTreeSet<Fault> {
+/// Everything that is wrong with the work of a service that does `at_once` jobs at the same time.
+pub fn judge(
+    seen: &[Seen],
+    (work, at_once): (&[Work], usize),
+    expect: Expect<'_>,
+    pixels_of: &dyn Fn(u64) -> String,
+) -> BTreeSet<Fault> {
     let mut jobs: BTreeMap<&str, Story> = BTreeMap::new();
     for event in seen {
         jobs.entry(&event.job).or_default().hear(event);
@@ -88,7 +93,7 @@ pub fn judge(seen: &[Seen], work: &[Work], expect: Expect<'_>, pixels_of: &dyn F
     for (job, story) in &jobs {
         faults.extend(story.faults(job, expect(job), pixels_of));
     }
-    faults.extend(made_again(&jobs, work));
+    faults.extend(made_again(&jobs, work, at_once));
     faults.extend(tries(&jobs, work));
     faults
 }
@@ -146,18 +151,31 @@ impl Story {
     }
 }
 
-/// Jobs that were begun again after they were done: a requester had seen that, or the same life of the service had
-/// gone on to another job, which it does only when the end is on the disk.
-fn made_again(jobs: &BTreeMap<&str, Story>, work: &[Work]) -> Vec<Fault> {
-    let mut at_hand: BTreeMap<u32, &str> = BTreeMap::new();
+/// Jobs that were begun again after they were done: a requester had seen that, or the same life of the service, which
+/// does `at_once` jobs at the same time, had gone on to another one. It does that only when the end of one is on the disk;
+/// of which one is known if only one had ended.
+fn made_again(jobs: &BTreeMap<&str, Story>, work: &[Work], at_once: usize) -> Vec<Fault> {
+    // Jobs that a life has begun and that may not be over, and whether they have ended.
+    let mut at_hand: BTreeMap<u32, BTreeMap<&str, bool>> = BTreeMap::new();
     let mut over: BTreeSet<&str> = BTreeSet::new();
     let mut faults = Vec::new();
-    for entry in work.iter().filter(|entry| entry.begins) {
-        let seen_done = jobs.get(entry.job.as_str()).and_then(|story| story.done).is_some_and(|done| entry.time > done);
-        if seen_done || over.contains(entry.job.as_str()) || at_hand.get(&entry.life) == Some(&entry.job.as_str()) {
+    for entry in work {
+        let (job, running) = (entry.job.as_str(), at_hand.entry(entry.life).or_default());
+        if !entry.begins {
+            running.entry(job).and_modify(|ended| *ended = true);
+            continue;
+        }
+        let seen_done = jobs.get(job).and_then(|story| story.done).is_some_and(|done| entry.time > done);
+        if seen_done || over.contains(job) || running.contains_key(job) {
             faults.push(Fault::MadeAgain(entry.job.clone()));
         }
-        over.extend(at_hand.insert(entry.life, &entry.job));
+        if running.len() >= at_once {
+            let ended: Vec<&str> =
+                running.iter().filter(|(_, ended)| **ended || at_once == 1).map(|(job, _)| *job).collect();
+            over.extend(ended.iter().filter(|_| ended.len() == 1));
+            running.retain(|job, _| !ended.contains(job));
+        }
+        running.insert(job, false);
     }
     faults
 }

@@ -32,7 +32,7 @@ pub fn rage(weather: &Weather, folder: &Path) -> Wreck {
         give_up: AtomicBool::new(false),
         over: AtomicUsize::new(0),
     };
-    let limits = format!("[limits]\nqueue = {}\nper_client = 4\n", weather.queue);
+    let limits = format!("[limits]\nqueue = {}\nper_client = 4\n[engine]\njobs = {}\n", weather.queue, weather.jobs);
     let node = Node::new(folder, broker.port, &limits, &["--pass", &weather.pass.to_string()]);
     let mut storm = Storm::new(weather, broker, node);
     storm.rise();
@@ -178,7 +178,8 @@ impl<'a> Storm<'a> {
         self.rise();
         let retained = retained(self.broker.port);
         let exit = self.node.stop();
-        Wreck { seen, work: self.node.work(), kills: self.kills, recoveries: self.recoveries, retained, exit, took }
+        let (kills, recoveries, at_once) = (self.kills, self.recoveries, self.weather.jobs as usize);
+        Wreck { seen, work: self.node.work(), at_once, kills, recoveries, retained, exit, took }
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Weather {
     pub requests: u64,
     /// Jobs that the queue holds.
     pub queue: usize,
+    /// Jobs at the same time.
+    pub jobs: u32,
     /// Milliseconds that a picture takes.
     pub pass: u64,
     /// Mean times between kills.

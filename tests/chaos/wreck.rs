@@ -13,6 +13,8 @@ use super::{picture, steady};
 pub struct Wreck {
     pub seen: Vec<Seen>,
     pub work: Vec<Work>,
+    /// Jobs that the service does at the same time.
+    pub at_once: usize,
     /// Kills of the service, and of the broker.
     pub kills: (usize, usize),
     /// Seconds until `online`: after a start of the service, and after the broker came back.
@@ -27,7 +29,25 @@ pub struct Wreck {
 impl Wreck {
     /// What the oracle says.
     pub fn faults(&self) -> BTreeSet<Fault> {
-        judge(&self.seen, &self.work, &expected, &|seed| sha256(&picture::pixels(seed, 64, 64)))
+        judge(&self.seen, (&self.work, self.at_once), &expected, &|seed| sha256(&picture::pixels(seed, 64, 64)))
+    }
+
+    /// How many jobs were at work at the same time in one life of the service, at most.
+    pub fn most_at_once(&self) -> usize {
+        let (mut life, mut running, mut most) = (0, BTreeSet::new(), 0);
+        for work in &self.work {
+            if life != work.life {
+                (life, running) = (work.life, BTreeSet::new());
+            }
+            let job = work.job.as_str();
+            if work.begins {
+                running.insert(job)
+            } else {
+                running.remove(job)
+            };
+            most = most.max(running.len());
+        }
+        most
     }
 
     /// The figures, for people.

@@ -160,3 +160,34 @@ fn a_hypernetwork_of_other_widths_is_refused() {
     );
     assert_eq!(skeleton.to_bytes(), before);
 }
+
+#[test]
+fn one_timestep_for_all_becomes_one_for_each_entry() {
+    for family in ["sd1", "sd2", "sdxl"] {
+        let mut skeleton = unet(family);
+        let (nodes, constants) = (skeleton.nodes.len(), skeleton.initializers().len());
+        assert_eq!(skeleton.input("timestep"), Some(vec![]), "{family}");
+        own_times(&mut skeleton, "timestep").unwrap();
+        assert_eq!(skeleton.input("timestep"), Some(vec![None]), "{family}");
+        assert_eq!(skeleton.nodes.len(), nodes - 1);
+        assert!(skeleton.initializers().len() >= constants - 1);
+        assert!(is_in_order(&skeleton));
+        let again = own_times(&mut skeleton, "timestep").unwrap_err().to_string();
+        assert_eq!(again, "the graph cannot be edited: timestep must be one number for all entries");
+    }
+}
+
+#[test]
+fn a_timestep_that_is_not_spread_over_the_batch_as_usual_stays_one_for_all() {
+    let mut skeleton = golden("graphs/unet.onnx");
+    let before = skeleton.to_bytes();
+    let error = own_times(&mut skeleton, "timestep").unwrap_err().to_string();
+    assert_eq!(error, "the graph cannot be edited: Unsqueeze and Expand were looked for behind timestep");
+    let error = own_times(&mut skeleton, "time").unwrap_err().to_string();
+    assert_eq!(error, "the graph cannot be edited: an input time was looked for, got none");
+    // A second user of the number would get a list.
+    let mut shared = unet("sd1");
+    shared.nodes.push(Node::new("other", "Identity", &["timestep"], "other"));
+    assert!(own_times(&mut shared, "timestep").is_err());
+    assert_eq!(skeleton.to_bytes(), before);
+}

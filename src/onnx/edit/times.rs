@@ -18,10 +18,13 @@ pub fn own_times(skeleton: &mut Skeleton, input: &str) -> Result<(), Unfit> {
         Some(shape) if shape.dimensions.is_empty() => *shape = Shape { dimensions: vec![Dimension { size: None }] },
         _ => return Err(Unfit(format!("{input} must be one number for all entries"))),
     }
-    let unsqueeze = unsqueeze(skeleton, input)?;
-    let (before, after) = (unsqueeze.0, skeleton.nodes[unsqueeze.1].output().to_owned());
-    skeleton.nodes.remove(unsqueeze.1);
-    skeleton.redirect(&after, &before);
+    let (before, place) = unsqueeze(skeleton, input)?;
+    let node = skeleton.nodes.remove(place);
+    skeleton.redirect(node.output(), &before);
+    // ONNX Runtime warns of constants that nobody uses.
+    let is_used = |name: &String| skeleton.nodes.iter().any(|node| node.inputs().contains(name));
+    let idle: Vec<String> = node.inputs().iter().filter(|name| !is_used(name)).cloned().collect();
+    skeleton.initializers.retain(|initializer| !idle.contains(&initializer.name));
     skeleton.inputs[port] = Port::from(said);
     Ok(())
 }

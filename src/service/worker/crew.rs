@@ -47,8 +47,7 @@ impl State {
     /// Whether this job can be done beside those at work: it must be able to share their passes. One over which the process
     /// died is alone, so that no other is blamed for the next death.
     pub(super) fn has_room_for(&self, job: &Queued, request: &Request) -> bool {
-        let fits =
-            |other: &Running| !other.is_suspect && other.request.recipe.shares_passes_with(&request.recipe);
+        let fits = |other: &Running| !other.is_suspect && other.request.recipe.shares_passes_with(&request.recipe);
         self.running.is_empty() || job.deaths == 0 && self.running.iter().all(fits)
     }
 
