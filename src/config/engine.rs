@@ -48,6 +48,9 @@ const GRAPHS: [&str; 8] = [
     "classifier",
 ];
 
+/// Where accelerators of single graphs stand.
+const OF_GRAPHS: &str = "engine.graphs.*";
+
 /// The settings that some accelerator knows.
 const SETTINGS: [&str; 7] = ["device", "memory", "fp16", "cuda_graph", "dla", "arena", "options"];
 
@@ -55,8 +58,7 @@ pub(super) fn engine(reader: &mut Reader) -> Engine {
     let mut section = reader.section("engine");
     let accelerator = choice(&mut section, "accelerator", "engine.accelerator").unwrap_or_default();
     let mut of_graphs = section.inner("graphs", "engine.graphs");
-    let graphs =
-        GRAPHS.iter().filter_map(|&graph| Some((graph.to_owned(), choice(&mut of_graphs, graph, "engine.graphs.*")?)));
+    let graphs = GRAPHS.iter().filter_map(|&graph| Some((graph.to_owned(), choice(&mut of_graphs, graph, OF_GRAPHS)?)));
     let graphs = graphs.collect();
     of_graphs.finish(&[]);
     let threads = section.number("threads", 0, 0..=1024);
@@ -94,6 +96,7 @@ fn choice(section: &mut Section<'_>, key: &str, path: &'static str) -> Option<Ch
         cuda_graph: table.flag("cuda_graph", false),
         dla: said.iter().any(|key| key == "dla").then(|| table.number("dla", 0, 0..=15)),
         arena: arena(&mut table, accelerator),
+        dimensions: if path == OF_GRAPHS { dimensions(&mut table) } else { BTreeMap::new() },
         options: table.words("options"),
     };
     for setting in said.iter().filter(|one| found.is_some() && SETTINGS.contains(&one.as_str())) {
@@ -107,6 +110,18 @@ fn choice(section: &mut Section<'_>, key: &str, path: &'static str) -> Option<Ch
 
 fn find(name: &str) -> Result<Accelerator, String> {
     Accelerator::find(name).ok_or_else(|| format!("must be one of {}, got {name:?}", Accelerator::names()))
+}
+
+/// Every graph has names of its own for its dimensions, so that these stand at a single graph.
+fn dimensions(table: &mut Section<'_>) -> BTreeMap<String, u32> {
+    let mut sizes = BTreeMap::new();
+    for (name, size) in table.words("dimensions") {
+        match size.parse().ok().filter(|size| *size > 0) {
+            Some(size) => drop(sizes.insert(name, size)),
+            None => table.fault("dimensions", format!("{name} must be a whole number from 1, got {size}")),
+        }
+    }
+    sizes
 }
 
 fn arena(table: &mut Section<'_>, accelerator: Accelerator) -> Arena {

@@ -86,7 +86,8 @@ fn accelerators_are_chosen_for_each_graph_with_the_settings_that_they_know() {
     let text = "[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1'\n[engine]\nrequire = 'all'\ncache = 'cache'\n\
         [engine.accelerator]\nname = 'tensorrt'\ndevice = 1\nmemory = '2 GiB'\nfp16 = true\ndla = 0\n\
         options = {trt_sparsity_enable = true, trt_builder_optimization_level = 5}\n\
-        [engine.graphs]\ntext_encoder = 'cpu'\nvae_decoder = {name = 'cuda', arena = 'tight'}";
+        [engine.graphs]\ntext_encoder = 'cpu'\nvae_decoder = {name = 'cuda', arena = 'tight'}\n\
+        unet = {name = 'tensorrt', dimensions = {height = 64}}";
     let engine = Config::parse(text, Path::new("/etc/diffused/config.toml")).unwrap().engine;
     let options = [("trt_builder_optimization_level", "5"), ("trt_sparsity_enable", "1")];
     let wanted = Choice {
@@ -102,6 +103,7 @@ fn accelerators_are_chosen_for_each_graph_with_the_settings_that_they_know() {
     let graphs = [
         ("text_encoder".to_owned(), Accelerator::Cpu.into()),
         ("vae_decoder".to_owned(), Choice { arena: Arena::Tight, ..Accelerator::Cuda.into() }),
+        ("unet".to_owned(), Choice { dimensions: [("height".to_owned(), 64)].into(), ..Accelerator::TensorRt.into() }),
     ];
     assert_eq!(engine.graphs, graphs.into());
 }
@@ -117,6 +119,9 @@ fn a_setting_that_an_accelerator_does_not_know_is_a_fault() {
     assert_eq!(of("{name = 'cpu', fast = 1}"), "a.toml: engine.accelerator.fast: is not known");
     assert!(of("{name = 'cpu', arena = 'tight'}").contains("engine.accelerator.arena: must be one of grow, off"));
     assert!(of("{device = 1}").contains("engine.accelerator.name: must be one of cpu"));
+    assert_eq!(of("{name = 'cpu', dimensions = {h = 1}}"), "a.toml: engine.accelerator.dimensions: is not known");
+    let of_unet = faults("[engine.graphs]\nunet = {name = 'cpu', dimensions = {height = 0}}");
+    assert!(of_unet.ends_with("dimensions: height must be a whole number from 1, got 0"), "{of_unet}");
     assert!(faults("[engine.graphs]\nunet = 'npu'").contains("engine.graphs.unet: must be one of cpu"));
     assert!(faults("[engine.graphs]\nnet = 'cpu'").contains("engine.graphs.net: is not known"));
 }

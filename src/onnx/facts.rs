@@ -1,5 +1,7 @@
 //! What a graph tells of the model that it is.
 
+use std::collections::BTreeSet;
+
 use super::messages::{Dimension, Size};
 use super::skeleton::{Node, Port};
 use super::{Element, Skeleton};
@@ -13,6 +15,16 @@ impl Skeleton {
     /// The declared sizes of an output, `None` where they are free.
     pub fn output(&self, name: &str) -> Option<Vec<Option<usize>>> {
         shape(&self.outputs, name)
+    }
+
+    /// The names of the dimensions that its inputs leave free.
+    pub fn free_dimensions(&self) -> BTreeSet<&str> {
+        let shapes = self.inputs.iter().filter_map(|port| port.said.kind.as_ref()?.tensor.as_ref()?.shape.as_ref());
+        let names = shapes.flat_map(|shape| &shape.dimensions).filter_map(|dimension| match &dimension.size {
+            Some(Size::Free(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
     }
 
     /// The kernel's shape, [outputs, inputs, height, width], of the convolution that takes the input `name`.
@@ -120,5 +132,12 @@ mod tests {
             let message = Skeleton::parse(bytes).unwrap_err().to_string();
             assert!(message.starts_with("it must be an ONNX model: "), "{message}");
         }
+    }
+
+    #[test]
+    fn free_dimensions_have_names() {
+        let names = |name: &str| golden(name).free_dimensions().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(names("graphs/unet.onnx"), ["b", "h", "s", "w"]);
+        assert_eq!(names("graphs/unet_fixed_size.onnx"), ["b", "s"]);
     }
 }

@@ -11,7 +11,7 @@ use super::{Pipeline, Source, Trace};
 use crate::job::units::Seed;
 use crate::job::{Code, Failure, Generate, Limits, Made, Reading, Recipe, Rules, Stage, Stop};
 use crate::model::testing::{Miniature, Notes, runtime};
-use crate::model::{LoadError, Options};
+use crate::model::{Choice, LoadError, Options};
 use crate::picture::{Encoding, Format, Picture, encode};
 use crate::prompt::{Prompt, Syntax};
 
@@ -82,6 +82,38 @@ fn every_variant_of_the_graphs_gives_the_same_picture() {
     for graph in ["unet_batch_1", "unet_batch_3"] {
         assert_eq!(make(&load(&Miniature::new().with("unet", graph)).unwrap(), json!({})), plain, "{graph}");
     }
+}
+
+/// The model with sizes for dimensions that its U-Net leaves free.
+fn with_sizes(model: &Miniature, sizes: &[(&str, u32)]) -> Result<Pipeline, LoadError> {
+    let dimensions = sizes.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
+    let graphs = [("unet".to_owned(), Choice { dimensions, ..Choice::default() })].into();
+    let source = Source { name: "mini".to_owned(), folder: model.path().to_owned(), safety: true };
+    Pipeline::load(runtime(), Options { threads: Some(1), graphs, ..Options::default() }, &[source], None)
+}
+
+#[test]
+fn a_u_net_whose_sizes_are_fixed_by_the_configuration_is_one_that_was_exported_so() {
+    let model = Miniature::new();
+    let fixed = with_sizes(&model, &[("b", 2), ("h", 16), ("w", 24), ("s", 8)]).unwrap();
+    let facts = fixed.facts().remove(0);
+    assert_eq!((facts.fixed_size, facts.size.width(), facts.size.height()), (true, 24, 16));
+    let free = load(&model).unwrap();
+    let same = json!({"width": 24, "height": 16, "count": 3});
+    assert_eq!(make(&fixed, same.clone()), make(&free, same));
+    let error = Recipe::from_fields(
+        json!({"prompt": "a", "width": 16, "height": 16}).as_object().unwrap().clone(),
+        Seed::from(0),
+        &rules(&fixed),
+    );
+    assert_eq!(error.unwrap_err().code, Code::SizeNotSupported);
+}
+
+#[test]
+fn a_size_for_a_dimension_that_a_graph_does_not_have_is_a_fault_that_names_those_it_has() {
+    let error = with_sizes(&Miniature::new(), &[("h", 8), ("height", 8)]).err().unwrap().to_string();
+    let wanted = "unet/model.onnx: dimensions must be among those that it leaves free, b, h, s, w, got height";
+    assert!(error.ends_with(wanted), "{error}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Choice {
     pub dla: Option<u32>,
     /// How memory is asked for.
     pub arena: Arena,
+    /// Sizes for dimensions that a graph leaves free, by the names that it gives them.
+    pub dimensions: BTreeMap<String, u32>,
     /// Settings of ONNX Runtime's own, handed over as they are; they go before all others.
     pub options: BTreeMap<String, String>,
 }

@@ -102,6 +102,7 @@ impl Making<'_> {
     /// The graph as it was exported, or with its edits.
     fn plain(&self, graph: Blueprint, entry: Option<&Entry>) -> Result<ort::session::Session, LoadError> {
         let graph = if graph.own_times { with_own_times(&graph.file)? } else { graph };
+        self.has_dimensions()?;
         let refused = |error| self.refused(error);
         let compiled = entry.filter(|_| self.choice.accelerator != Accelerator::Cpu);
         let mut builder = self.builder(compiled.map(|entry| entry.folder.as_path()))?;
@@ -146,10 +147,29 @@ impl Making<'_> {
             builder = builder.with_logger(self.heard.listener()).map_err(|error| unfit(error.into()))?;
             builder = builder.with_log_level(LogLevel::Verbose).map_err(|error| unfit(error.into()))?;
         }
+        for (name, size) in &self.choice.dimensions {
+            builder = builder.with_dimension_override(name, i64::from(*size)).map_err(|error| unfit(error.into()))?;
+        }
         let providers = self.choice.providers(self.options.threads, compiled)?;
         builder
             .with_execution_providers(providers)
             .map_err(|error| LoadError::Accelerator { name: accelerator.name(), reason: error.to_string() })
+    }
+
+    /// ONNX Runtime takes sizes for dimensions that a graph does not have, and says nothing.
+    fn has_dimensions(&self) -> Result<(), LoadError> {
+        if self.choice.dimensions.is_empty() {
+            return Ok(());
+        }
+        let graph = Anatomy::read(self.file)?;
+        let known = graph.skeleton.free_dimensions();
+        match self.choice.dimensions.keys().find(|name| !known.contains(name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                Err(graph.fault(format!("dimensions must be among those that it leaves free, {known}, got {name}")))
+            }
+        }
     }
 
     fn refused(&self, error: ort::Error) -> LoadError {
