@@ -14,6 +14,7 @@
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
+//! | `memory` | many jobs with many sets of adapters, and what stays behind |
 //! | `bench` | what `diffused bench` reports |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
@@ -64,6 +65,7 @@ mod generate;
 mod golden;
 mod import;
 mod links;
+mod memory;
 mod modes;
 mod picture;
 mod pools;

@@ -40,19 +40,20 @@ fn bytes(told: &str, key: &str) -> Option<u64> {
     kibibytes.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
+/// The files of a control group: its limit, what it uses, and what in `memory.stat` stands before the names of counts.
+type Files = [&'static str; 3];
+
 /// Bytes that the limits of a process's control groups leave, `told` as in `/proc/self/cgroup`; nothing without limits.
 fn left_to_groups(root: &Path, told: &str) -> Option<u64> {
+    const FIRST: Files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_"];
+    const SECOND: Files = ["memory.max", "memory.current", ""];
     let groups = told.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
         // Version 2 has one hierarchy for all controllers; in version 1 memory has its own.
         match controllers {
-            "" => Some((root.to_owned(), path, ["memory.max", "memory.current", "inactive_file "])),
-            _ if controllers.split(',').any(|controller| controller == "memory") => {
-                let files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
-                Some((root.join("memory"), path, files))
-            }
-            _ => None,
+            "" => Some((root.to_owned(), path, SECOND)),
+            _ => controllers.split(',').any(|it| it == "memory").then(|| (root.join("memory"), path, FIRST)),
         }
     });
     // The limits of all groups around it hold too.
@@ -63,13 +64,14 @@ fn left_to_groups(root: &Path, told: &str) -> Option<u64> {
     left.min()
 }
 
-/// Bytes that one group's limit leaves. Pages of files that nobody uses are given back when they are needed.
-fn left_to(group: &Path, [limit, used, idle]: [&str; 3]) -> Option<u64> {
+/// Bytes that one group's limit leaves. Pages of files are given back when others need them, as `MemAvailable` has it.
+fn left_to(group: &Path, [limit, used, prefix]: Files) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-    let number = |text: String| text.trim().parse::<u64>().ok();
-    let (limit, used) = (number(read(limit)?)?, number(read(used)?)?);
-    let idle = read("memory.stat")?.lines().find_map(|line| number(line.strip_prefix(idle)?.to_owned()));
-    Some(limit.saturating_sub(used.saturating_sub(idle.unwrap_or(0))))
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let (limit, used, counts) = (number(&read(limit)?)?, number(&read(used)?)?, read("memory.stat")?);
+    let count = |name: &str| counts.lines().find_map(|line| number(line.strip_prefix(prefix)?.strip_prefix(name)?));
+    let files: u64 = ["active_file ", "inactive_file "].into_iter().filter_map(count).sum();
+    Some(limit.saturating_sub(used.saturating_sub(files)))
 }
 
 #[cfg(test)]
@@ -92,11 +94,14 @@ mod tests {
             files.iter().for_each(|(name, text)| fs::write(folder.join(name), format!("{text}\n")).unwrap());
         };
         let second = |limit, used, stat| [("memory.max", limit), ("memory.current", used), ("memory.stat", stat)];
-        group("system.slice", second("1000", "900", "anon 100\nactive_file 60\ninactive_file 50"));
+        group("system.slice", second("1000", "900", "anon 100\nactive_file 20\ninactive_file 30"));
         group("system.slice/diffused.service", second("max", "700", "inactive_file 0"));
-        let first =
-            [("limit_in_bytes", "500"), ("usage_in_bytes", "450"), ("stat", "inactive_file 1\ntotal_inactive_file 40")]
-                .map(|(name, text)| (format!("memory.{name}"), text));
+        let first = [
+            ("limit_in_bytes", "500"),
+            ("usage_in_bytes", "450"),
+            ("stat", "inactive_file 1\ntotal_inactive_file 30\ntotal_active_file 10"),
+        ]
+        .map(|(name, text)| (format!("memory.{name}"), text));
         let first: Vec<(&str, &str)> = first.iter().map(|(name, text)| (name.as_str(), *text)).collect();
         group("memory/docker/1", first.try_into().unwrap());
         let left = |told: &str| left_to_groups(root.path(), told);

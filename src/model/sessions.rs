@@ -90,7 +90,9 @@ impl<'a> Sessions<'a> {
 
     /// Opens a session where there is room for it; with the bytes that it takes.
     fn open(&mut self, graph: Blueprint, number: u64) -> Result<(Session, Ports, u64), LoadError> {
-        let least = bytes_of(&graph.file);
+        // What it took before, it will take again.
+        let known = self.held.get(&number).map_or(0, |held| held.bytes);
+        let least = bytes_of(&graph.file).max(known);
         self.make_room(least, number);
         self.check(&graph.file, least, number)?;
         let before = resident();
