@@ -1,7 +1,8 @@
 //! One job after another, each with another of several models and sets of adapters, and what the process holds then.
 //!
-//!     job-drill --model NAME=DIR... --set "MODEL PROMPT"... --adapters DIR --jobs N [--memory BYTES] [--leak BYTES]
+//!     job-drill --model NAME=DIR... --set "MODEL PROMPT"... --adapters DIR --jobs N [...]
 //!
+//! After so many jobs (`--period`) they come in the same order again, so that one hundred jobs can be held against another.
 //! Prints a line for each job: the kibibytes that the process has for itself, and its threads. Each loaded graph has
 //! threads of its own, so that these tell how many are loaded.
 
@@ -30,6 +31,9 @@ struct Args {
     adapters: PathBuf,
     #[arg(long)]
     jobs: usize,
+    /// After how many jobs the sets come in the same order again
+    #[arg(long, default_value_t = 100)]
+    period: usize,
     /// Bytes that loaded graphs may take together
     #[arg(long)]
     memory: Option<u64>,
@@ -64,7 +68,7 @@ fn main() {
         models: pipeline.facts(),
     };
     for job in 0..args.jobs {
-        let (model, prompt) = pair(&args.sets[turn(job) % args.sets.len()], ' ');
+        let (model, prompt) = pair(&args.sets[turn(job % args.period) % args.sets.len()], ' ');
         let width = [64, 96][job / 2 % 2];
         let fields = json!({"model": model, "prompt": prompt, "steps": 2, "seed": job, "width": width, "height": 64});
         let Value::Object(fields) = fields else { return };
@@ -76,10 +80,9 @@ fn main() {
     }
 }
 
-/// Whose turn it is: sets come in any order, and again in the same one after a hundred jobs, so that one hundred can be
-/// held against another.
+/// Whose turn it is: sets come in any order.
 fn turn(job: usize) -> usize {
-    let mix = (job as u64 % 100 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mix = (job as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mix ^ (mix >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as usize
 }
 
