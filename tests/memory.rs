@@ -28,7 +28,7 @@ const SETS: [&str; 10] = [
     "shapes totem <lora:outline:0.5><hypernet:blueprint>",
 ];
 /// Bytes that loaded graphs may take together: some of the sets have to go whenever others come.
-const BUDGET: u64 = 60_000_000;
+const BUDGET: u64 = 25_000_000;
 /// Bytes that a planted leak loses with every job.
 const LEAK: u64 = 1 << 20;
 

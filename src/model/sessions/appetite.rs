@@ -1,8 +1,8 @@
 //! How much memory a pass takes besides the graph's weights: as it was measured, or else as the graph's nodes tell.
 //!
 //! Nodes tell it for graphs of pictures on the processor. While scores of self-attention are made, they are there twice,
-//! before and after the softmax; and wherever a layer is widest, about three tensors of that width are there. For Stable
-//! Diffusion v1.5 in 32 bits this is within a fifth of what was measured (`docs/performance.md`).
+//! before and after the softmax; and where a layer is widest, about three tensors of that width are there. Held against
+//! real graphs this was from 1 % too little to 56 % too much (`docs/performance.md`).
 
 use std::collections::HashMap;
 use std::fs;
