@@ -15,6 +15,7 @@
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
 //! | `batching` | several jobs at the same time |
+//! | `memory` | many jobs with many sets of adapters, and what stays behind |
 //! | `bench` | what `diffused bench` reports |
 //! | `binary` | the built program: verbs, exit codes, signals, systemd |
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
@@ -66,6 +67,7 @@ mod generate;
 mod golden;
 mod import;
 mod links;
+mod memory;
 mod modes;
 mod picture;
 mod pools;

@@ -2,11 +2,19 @@
 //!
 //! A graph as it was exported is loaded again when it is needed again, so that on a small board the text encoder, the
 //! U-Net and the decoder take turns. One with adapters in it cannot be made again here and stays until it is closed.
+//!
+//! Before a load and before a pass on the processor it is asked whether the machine has the memory for it, so that there
+//! is an error with numbers and not the kernel's choice of a process to end.
+
+mod appetite;
+mod ready;
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::appetite::Appetite;
+use self::ready::Ready;
 use super::accelerator::Accelerator;
 use super::anatomy::Anatomy;
 use super::blueprint::Blueprint;
@@ -22,6 +30,8 @@ pub(super) struct Sessions<'a> {
     /// Bytes that they may take together.
     budget: u64,
     held: HashMap<u64, Held>,
+    /// What passes take, by the files of the graphs.
+    appetites: HashMap<PathBuf, Appetite>,
     /// Counts uses.
     clock: u64,
     /// Bytes of the machine's memory that can be had.
@@ -31,43 +41,49 @@ pub(super) struct Sessions<'a> {
 struct Held {
     /// Absent while others have its room.
     session: Option<Session>,
-    /// The file to load it from again, and whether with a timestep for every entry, if there is nothing else to it.
-    again: Option<(PathBuf, bool)>,
+    file: PathBuf,
+    /// Whether there is nothing else to it than the file, so that it can be loaded again.
+    again: bool,
+    /// Whether it was given a timestep for every entry.
+    own_times: bool,
+    /// Bytes that it took to load.
     bytes: u64,
+    /// Bytes that it has kept of its passes.
+    kept: u64,
     used: u64,
 }
 
 impl<'a> Sessions<'a> {
     pub(super) fn new(runtime: &'a Runtime, options: &'a Options, budget: u64) -> Self {
-        Self { runtime, options, budget, held: HashMap::new(), clock: 0, free: available }
+        Self { runtime, options, budget, held: HashMap::new(), appetites: HashMap::new(), clock: 0, free: available }
     }
 
     /// Loads a graph under a new number.
     pub(super) fn load(&mut self, number: u64, graph: Blueprint) -> Result<(&Session, Ports), LoadError> {
-        let is_exported = graph.edited.is_none() && graph.weights.is_empty();
-        let again = is_exported.then(|| (graph.file.clone(), graph.own_times));
+        let again = graph.edited.is_none() && graph.weights.is_empty();
+        let (file, own_times) = (graph.file.clone(), graph.own_times);
         let (session, ports, bytes) = self.open(graph, number)?;
         self.clock += 1;
-        let held = Held { session: None, again, bytes, used: self.clock };
+        let held = Held { session: None, file, again, own_times, bytes, kept: 0, used: self.clock };
         let held = self.held.entry(number).insert_entry(held).into_mut();
         Ok((held.session.insert(session), ports))
     }
 
     /// The session of that number, loaded again if others had taken its room; nothing if there is none.
-    pub(super) fn get(&mut self, number: u64) -> Result<Option<&mut Session>, LoadError> {
+    pub(super) fn get(&mut self, number: u64) -> Result<Option<Ready<'_, 'a>>, LoadError> {
         self.clock += 1;
         let Some(held) = self.held.get_mut(&number) else { return Ok(None) };
         held.used = self.clock;
-        if held.session.is_none()
-            && let Some((file, own_times)) = held.again.clone()
-        {
+        if held.session.is_none() && held.again {
+            let (file, own_times) = (held.file.clone(), held.own_times);
             tracing::debug!(graph = %file.display(), "loaded again");
             let (session, _, bytes) = self.open(Blueprint { own_times, ..Blueprint::as_exported(&file) }, number)?;
             if let Some(held) = self.held.get_mut(&number) {
-                (held.session, held.bytes) = (Some(session), bytes);
+                (held.session, held.bytes, held.kept) = (Some(session), bytes, 0);
             }
         }
-        Ok(self.held.get_mut(&number).and_then(|held| held.session.as_mut()))
+        let is_loaded = self.held.get(&number).is_some_and(|held| held.session.is_some());
+        Ok(is_loaded.then_some(Ready { sessions: self, number }))
     }
 
     pub(super) fn close(&mut self, number: u64) {
@@ -76,9 +92,13 @@ impl<'a> Sessions<'a> {
 
     /// Opens a session where there is room for it; with the bytes that it takes.
     fn open(&mut self, graph: Blueprint, number: u64) -> Result<(Session, Ports, u64), LoadError> {
-        let least = bytes_of(&graph.file);
+        // What it took before, it will take again.
+        let known = self.held.get(&number).map_or(0, |held| held.bytes);
+        let least = bytes_of(&graph.file).max(known);
         self.make_room(least, number);
-        self.check(&graph.file, least, number)?;
+        // The graph's own file is in memory as a whole until its weights are where they belong.
+        let own = fs::metadata(&graph.file).map_or(0, |found| found.len());
+        self.check(&graph.file, least + own, number)?;
         let before = resident();
         let (session, ports) = Session::open(self.runtime, graph, self.options)?;
         // Packed and converted weights take more than their files.
@@ -89,18 +109,27 @@ impl<'a> Sessions<'a> {
 
     /// Fails with the numbers where the kernel would end some process for want of memory.
     fn check(&mut self, file: &Path, bytes: u64, number: u64) -> Result<(), LoadError> {
-        if self.options.choice(file).accelerator != Accelerator::Cpu {
-            // It has a memory of its own, and says itself when that is full.
+        if !self.takes_memory(file) {
             return Ok(());
         }
+        let Some(free) = self.lacking(bytes, number) else { return Ok(()) };
+        let reason = format!("out of memory: it needs {}, {} are free", size(bytes), size(free));
+        Err(LoadError::folder(file, reason))
+    }
+
+    /// Whether a graph takes the machine's memory. Other accelerators say themselves when theirs is full.
+    fn takes_memory(&self, file: &Path) -> bool {
+        self.options.choice(file).accelerator == Accelerator::Cpu
+    }
+
+    /// Unloads others until so many bytes can be had; gives what is free if that is too little all the same.
+    fn lacking(&mut self, bytes: u64, number: u64) -> Option<u64> {
         while let Some(free) = (self.free)().filter(|free| *free < bytes) {
             if !self.unload(number) {
-                let size = |bytes: u64| bytesize::ByteSize(bytes).display().si();
-                let reason = format!("out of memory: it needs {}, {} are free", size(bytes), size(free));
-                return Err(LoadError::folder(file, reason));
+                return Some(free);
             }
         }
-        Ok(())
+        None
     }
 
     /// Unloads what was used least recently until `bytes` fit beside the rest, or nothing is left that can be loaded again.
@@ -115,10 +144,14 @@ impl<'a> Sessions<'a> {
     /// Unloads what was used least recently, but for `number`; false if nothing is left that can be loaded again.
     fn unload(&mut self, number: u64) -> bool {
         let others = self.held.iter_mut().filter(|(other, _)| **other != number).map(|(_, held)| held);
-        let loaded = others.filter(|held| held.session.is_some() && held.again.is_some());
+        let loaded = others.filter(|held| held.session.is_some() && held.again);
         let oldest = loaded.min_by_key(|held| held.used);
         oldest.is_some_and(|oldest| oldest.session.take().is_some())
     }
+}
+
+fn size(bytes: u64) -> impl std::fmt::Display {
+    bytesize::ByteSize(bytes).display().si()
 }
 
 /// The bytes of a graph and of its weights; graphs that share a file of weights have each their own part of it.
@@ -186,7 +219,7 @@ mod tests {
     #[test]
     fn a_graph_that_cannot_be_made_again_stays() {
         with(u64::MAX, |sessions| {
-            sessions.held.get_mut(&0).unwrap().again = None;
+            sessions.held.get_mut(&0).unwrap().again = false;
             sessions.budget = 1;
             sessions.get(1).unwrap();
             sessions.make_room(0, 1);
@@ -197,7 +230,8 @@ mod tests {
     #[test]
     fn a_graph_for_which_there_is_no_memory_is_refused_with_the_numbers_once_all_others_are_unloaded() {
         with(u64::MAX, |sessions| {
-            let weights = bytes_of(&golden("graphs/slow.onnx"));
+            let file = golden("graphs/slow.onnx");
+            let weights = bytes_of(&file).max(sessions.held[&2].bytes) + fs::metadata(&file).unwrap().len();
             sessions.held.get_mut(&2).unwrap().session = None;
             sessions.free = || Some(9);
             let error = sessions.get(2).err().unwrap().to_string();

@@ -4,6 +4,7 @@
 //! [`edit`], and becomes a model again that ONNX Runtime loads from memory. [`Modules`] knows which of its weights is
 //! which parameter of the torch module that was exported.
 
+mod activations;
 pub mod edit;
 mod element;
 mod facts;
@@ -11,6 +12,7 @@ mod messages;
 mod modules;
 mod skeleton;
 
+pub use activations::Activations;
 pub use element::Element;
 pub use modules::{Layout, Modules, Quantised, Weight};
 pub use skeleton::{Initializer, Malformed, Place, Skeleton};

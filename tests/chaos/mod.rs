@@ -24,7 +24,7 @@ mod overload;
 mod picture;
 mod requester;
 mod soak;
-mod steady;
+pub mod steady;
 mod storm;
 mod watchdog;
 mod weather;

@@ -117,7 +117,7 @@ impl<'a> Server<'a> {
         let (graph, outputs) = (first.graph, first.outputs.clone());
         let feeds = if runs.len() == 1 { Ok(std::mem::take(&mut runs[0].feeds)) } else { joint::join(&runs) };
         let outcome = feeds.and_then(|feeds| match self.sessions.get(graph) {
-            Ok(Some(session)) => session.run(feeds, &outputs, &ending.options).map_err(|error| error.to_string()),
+            Ok(Some(ready)) => ready.run(feeds, &outputs, &ending.options),
             Ok(None) => Err("the graph is not loaded".to_owned()),
             Err(error) => Err(error.to_string()),
         });

@@ -142,6 +142,8 @@ impl Making<'_> {
             .and_then(|builder| Ok(builder.with_intra_threads(self.options.threads.unwrap_or(0))?))
             // Threads that spin between passes would take the processor from everybody else.
             .and_then(|builder| Ok(builder.with_intra_op_spinning(false)?))
+            // With a pattern, the second pass of a shape takes what the first has taken once more, and is no faster.
+            .and_then(|builder| Ok(builder.with_memory_pattern(accelerator != Accelerator::Cpu)?))
             .map_err(unfit)?;
         if accelerator != Accelerator::Cpu {
             builder = builder.with_logger(self.heard.listener()).map_err(|error| unfit(error.into()))?;

@@ -38,7 +38,8 @@ impl Predict for Prompted<'_> {
         let (_, _, height, width) = input.latents.dim();
         let mut outputs = Vec::new();
         for some in passes.chunks(self.unet.passes_at_once(passes.len(), pictures, height * width)) {
-            outputs.extend(self.batch(&sample, input, some).map_err(Halt::new)?);
+            let made = fitting(some, |some| self.batch(&sample, input, some));
+            outputs.extend(made.map_err(Halt::new)?);
         }
         Ok(outputs)
     }
@@ -114,9 +115,43 @@ impl<'a> Prompted<'a> {
     }
 }
 
+/// What `run` makes of all the passes together, or of one by one where there is not the memory for that.
+fn fitting<T>(passes: &[Pass], mut run: impl FnMut(&[Pass]) -> Result<Vec<T>, PassError>) -> Result<Vec<T>, PassError> {
+    match run(passes) {
+        Err(PassError::OutOfMemory(_)) if passes.len() > 1 => {
+            let alone: Vec<Vec<T>> = passes.chunks(1).map(run).collect::<Result<_, _>>()?;
+            Ok(alone.into_iter().flatten().collect())
+        }
+        outcome => outcome,
+    }
+}
+
 /// Each of `values` for every picture, one after another along the first dimension.
 fn for_each(values: &[ArrayViewD<'_, f32>], pictures: usize) -> Result<ArrayD<f32>, PassError> {
     let repeated: Vec<_> = values.iter().map(|value| repeated(value.clone(), pictures)).collect();
     let views: Vec<_> = repeated.iter().map(|value| value.view()).collect();
     concatenate(Axis(0), &views).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_that_do_not_fit_the_memory_together_are_made_one_by_one() {
+        let made = |most: usize| {
+            let mut runs = 0;
+            let outcome = fitting(&[Pass::Unconditional, Pass::Conditional(0), Pass::Conditional(1)], |passes| {
+                runs += 1;
+                match passes.len() <= most {
+                    true => Ok(passes.iter().map(|pass| format!("{pass:?}")).collect()),
+                    false => Err(PassError::OutOfMemory("no".to_owned())),
+                }
+            });
+            (runs, outcome.map(|all| all.join(" ")).map_err(|error| error.to_string()))
+        };
+        let all = Ok("Unconditional Conditional(0) Conditional(1)".to_owned());
+        assert_eq!((made(3), made(1)), ((1, all.clone()), (4, all)));
+        assert_eq!(made(0), (2, Err("not enough memory for a pass: no".to_owned())));
+    }
 }

@@ -39,7 +39,7 @@ impl Decoder {
     /// The pictures of a sampler's final latents.
     pub fn decode(&self, latents: &Latents, watch: &dyn Watch) -> Result<Planes, PassError> {
         let VaeFacts { scaling_factor, shift_factor, .. } = self.facts;
-        self.half.run(latents.mapv(|value| value / scaling_factor + shift_factor), watch)
+        self.half.run(&latents.mapv(|value| value / scaling_factor + shift_factor), watch)
     }
 
     /// Coefficients for previews of latents of so many channels, fitted to one pass of this decoder.

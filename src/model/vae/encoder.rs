@@ -58,7 +58,7 @@ impl Encoder {
     /// The latents of pictures, `planes` [batch, 3, height, width] from -1 to 1.
     pub fn encode(&self, planes: &Planes, watch: &dyn Watch) -> Result<Posterior, PassError> {
         let VaeFacts { scaling_factor, shift_factor, .. } = self.facts;
-        let output = self.half.run(planes.clone(), watch)?;
+        let output = self.half.run(planes, watch)?;
         let scaled = |latents: Latents| latents.mapv(|value| (value - shift_factor) * scaling_factor);
         if self.gives != Gives::Parameters {
             return Ok(Posterior::Known(scaled(output)));

@@ -55,8 +55,8 @@ impl Half {
     }
 
     /// The graph's output for `values`.
-    pub(super) fn run(&self, values: Array4<f32>, watch: &dyn Watch) -> Result<Array4<f32>, PassError> {
-        self.tiles.run(values, |tile| match watch.stop() {
+    pub(super) fn run(&self, values: &Array4<f32>, watch: &dyn Watch) -> Result<Array4<f32>, PassError> {
+        self.tiles.fitting(values, |tile| match watch.stop() {
             Some(stop) => Err(PassError::Stopped(stop)),
             None => self.pass(tile, watch),
         })

@@ -26,14 +26,19 @@ pub(super) struct Tiles {
     /// What need not be cut, likewise. It is half as large again as a tile where the graph allows that: cutting less would
     /// cost more time, and more of the picture, than it saves memory.
     whole: [usize; 2],
+    /// Whether the graph takes no other tiles.
+    fixed: bool,
     scale: Scale,
 }
+
+/// The smallest side of a tile that is made for want of memory, in latents. Smaller ones see too little of the picture.
+const LEAST: usize = 16;
 
 impl Tiles {
     /// Square tiles, of the side that the facts tell.
     pub(super) fn new(facts: VaeFacts, scale: Scale) -> Self {
         let side = ((facts.tile / facts.downscale) as usize).max(1);
-        Self { sides: [side; 2], whole: [side + side / 2; 2], scale }
+        Self { sides: [side; 2], whole: [side + side / 2; 2], fixed: false, scale }
     }
 
     /// The same for a graph that may take only this height and width.
@@ -42,20 +47,46 @@ impl Tiles {
         Self {
             sides: [own(height, self.sides[0]), own(width, self.sides[1])],
             whole: [own(height, self.whole[0]), own(width, self.whole[1])],
+            fixed: height.or(width).is_some(),
             ..self
         }
     }
 
-    /// What `pass` makes of `whole`, [batch, channels, height, width].
-    pub(super) fn run(
+    /// What `pass` makes of `whole`, [batch, channels, height, width]; in smaller tiles where there is not the memory for it.
+    pub(super) fn fitting(
+        mut self,
+        whole: &Array4<f32>,
+        mut pass: impl FnMut(Array4<f32>) -> Result<Array4<f32>, PassError>,
+    ) -> Result<Array4<f32>, PassError> {
+        let (_, _, height, width) = whole.dim();
+        loop {
+            match (self.run(whole, &mut pass), self.smaller(height, width)) {
+                (Err(PassError::OutOfMemory(reason)), Some(smaller)) => {
+                    tracing::info!(reason, tile = smaller.sides[0], "a picture goes through the autoencoder in tiles");
+                    self = smaller;
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    /// The next smaller tiles that cut what goes in with this height and width; nothing if they would be too small.
+    pub(super) fn smaller(self, height: usize, width: usize) -> Option<Self> {
+        let most = (height.max(width) / self.scale.input).min(self.sides[0]);
+        let side = (most / 2).max(LEAST);
+        (side < most && !self.fixed).then_some(Self { sides: [side; 2], whole: [side; 2], ..self })
+    }
+
+    /// The same in tiles of this size.
+    fn run(
         &self,
-        whole: Array4<f32>,
+        whole: &Array4<f32>,
         mut pass: impl FnMut(Array4<f32>) -> Result<Array4<f32>, PassError>,
     ) -> Result<Array4<f32>, PassError> {
         let side = |axis| whole.len_of(Axis(axis)) / self.scale.input;
         let (height, width) = (side(2), side(3));
         if height <= self.whole[0] && width <= self.whole[1] {
-            return pass(whole);
+            return pass(whole.clone());
         }
         let [tall, wide] = [height.min(self.sides[0]), width.min(self.sides[1])];
         let mut result = None;
@@ -122,7 +153,7 @@ mod tests {
 
     /// Tiles of eight latents.
     fn eight() -> Tiles {
-        Tiles { sides: [8; 2], whole: [8; 2], scale: DECODER }
+        Tiles { sides: [8; 2], whole: [8; 2], fixed: false, scale: DECODER }
     }
 
     /// Every latent becomes four pixels.
@@ -139,7 +170,7 @@ mod tests {
     fn a_graph_that_sees_no_surroundings_gives_the_same_in_tiles() {
         for (height, width) in [(8, 8), (9, 8), (8, 9), (13, 20), (21, 3), (64, 40)] {
             let whole = some(height, width);
-            let tiled = eight().run(whole.clone(), |tile| {
+            let tiled = eight().run(&whole, |tile| {
                 assert!(tile.dim().2 <= 8 && tile.dim().3 <= 8);
                 Ok(doubled(&tile))
             });
@@ -153,14 +184,14 @@ mod tests {
         let mut passes = 0;
         let tiles = eight();
         tiles
-            .run(some(8, 8), |tile| {
+            .run(&some(8, 8), |tile| {
                 passes += 1;
                 Ok(doubled(&tile))
             })
             .unwrap();
         assert_eq!(passes, 1);
         tiles
-            .run(some(8, 9), |tile| {
+            .run(&some(8, 9), |tile| {
                 passes += 1;
                 Ok(doubled(&tile))
             })
@@ -180,7 +211,7 @@ mod tests {
     #[test]
     fn a_new_tile_grows_linearly_out_of_the_one_before() {
         let mut shade = 0.0;
-        let row = eight().run(Array4::zeros([1, 1, 8, 14]), |tile| {
+        let row = eight().run(&Array4::zeros([1, 1, 8, 14]), |tile| {
             shade += 1.0;
             Ok(doubled(&tile) + shade)
         });
@@ -198,7 +229,7 @@ mod tests {
                 let (batch, _, height, width) = tile.dim();
                 Ok(Array4::zeros((batch, 3, DECODER.output * height, DECODER.output * width)))
             };
-            tiles.run(some(height, width), pass).unwrap();
+            tiles.run(&some(height, width), pass).unwrap();
             passes
         };
         assert_eq!((passes(12, 12), passes(12, 13)), (1, 4));
@@ -207,13 +238,55 @@ mod tests {
     #[test]
     fn a_graph_for_one_size_sets_the_tile() {
         let encoder = Scale { input: 8, output: 1 };
-        let tiles = Tiles { sides: [64; 2], whole: [96; 2], scale: encoder }.exported_for(Some(128), None);
+        let tiles =
+            Tiles { sides: [64; 2], whole: [96; 2], fixed: false, scale: encoder }.exported_for(Some(128), None);
         assert_eq!((tiles.sides, tiles.whole), ([16, 64], [16, 96]));
     }
 
     #[test]
+    fn what_does_not_fit_the_memory_goes_in_smaller_tiles_and_is_refused_if_it_does_not_fit_even_so() {
+        let tiles = Tiles { sides: [64; 2], whole: [96; 2], ..eight() };
+        let fitting = |most: usize| {
+            let whole = some(80, 40);
+            let mut largest = 0;
+            let outcome = tiles.fitting(&whole, |tile| {
+                let (_, _, height, width) = tile.dim();
+                if height.max(width) > most {
+                    return Err(PassError::OutOfMemory(format!("{height}x{width}")));
+                }
+                largest = largest.max(height.max(width));
+                Ok(doubled(&tile))
+            });
+            let outcome = outcome.map(|made| (made - doubled(&whole)).mapv(f32::abs).fold(0.0_f32, |a, b| a.max(*b)));
+            (largest, outcome)
+        };
+        for (most, largest) in [(80, 80), (79, 32), (32, 32), (31, 16), (16, 16)] {
+            let (used, outcome) = fitting(most);
+            assert!(used == largest && outcome.unwrap() < 1e-4, "{most}: {used}");
+        }
+        let error = fitting(15).1.unwrap_err();
+        assert!(matches!(&error, PassError::OutOfMemory(reason) if reason == "16x16"), "{error}");
+    }
+
+    #[test]
+    fn tiles_become_smaller_until_they_would_see_too_little() {
+        let sides = |tiles: Tiles, side| {
+            let smaller = std::iter::successors(Some(tiles), |tiles| tiles.smaller(side, side));
+            smaller.skip(1).map(|tiles| (tiles.sides[0], tiles.whole[0])).collect::<Vec<_>>()
+        };
+        let tiles = Tiles { sides: [64; 2], whole: [96; 2], ..eight() };
+        assert_eq!(sides(tiles, 128), [(32, 32), (16, 16)]);
+        assert_eq!(sides(tiles, 48), [(24, 24), (16, 16)]);
+        // What is as small as that goes whole or not at all.
+        assert_eq!(sides(tiles, 16), []);
+        assert_eq!(sides(tiles.exported_for(None, Some(64)), 128), []);
+        let encoder = Tiles { scale: Scale { input: 8, output: 1 }, ..tiles };
+        assert_eq!(sides(encoder, 1024), [(32, 32), (16, 16)]);
+    }
+
+    #[test]
     fn a_tile_of_the_wrong_size_is_an_error() {
-        let error = eight().run(some(9, 9), Ok).unwrap_err().to_string();
+        let error = eight().run(&some(9, 9), Ok).unwrap_err().to_string();
         assert!(error.ends_with("a tile must become [16, 16], got [8, 8]"), "{error}");
     }
 }
