@@ -168,6 +168,18 @@ fn names_are_held_against_the_folders_and_are_no_paths() {
 }
 
 #[test]
+fn a_folder_of_models_that_is_not_there_is_told() {
+    for words in [&["list"][..], &["show", "shapes"], &["verify", "shapes"]] {
+        let output = run(&[&["models"], words, &["--models", "/nowhere/models"]].concat());
+        assert_eq!(output.status.code(), Some(74), "{words:?}");
+        assert!(complaint(&output).contains("the models' folder /nowhere/models cannot be read"), "{output:?}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let output = run(&["models", "list", "--models", empty.path().to_str().unwrap()]);
+    assert_eq!(said(&output), format!("no model in {}\n", empty.path().display()));
+}
+
+#[test]
 fn the_list_has_a_line_a_model_also_for_one_that_is_broken() {
     let shelf = Shelf::new();
     for name in ["broken", "headless", ".hidden"] {
