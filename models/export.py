@@ -21,6 +21,7 @@ from diffusers.models.attention_processor import AttnProcessor
 
 import families
 import graphs
+import manifest
 
 VAE = ("vae_encoder", "vae_decoder")
 TYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -138,6 +139,7 @@ def main():
                 fix(model, part, (width, height), downscale(pipeline))
             graphs.write(asked.folder / part, model, layouts, dict(module.named_parameters()))
             print(part, len(layouts), "weights", flush=True)
+        manifest.write(asked.folder)
     except BaseException:
         shutil.rmtree(asked.folder)  # half a model must not look like one
         raise

@@ -12,6 +12,7 @@ import json
 import pathlib
 import shutil
 
+import manifest
 from quantising import attention, halves, ranges, sensitivity, trajectories
 from quantising.layers import Quantiser, layers, ranged
 from quantising.network import Network
@@ -106,6 +107,7 @@ def write(options, made):
         name for name in names if name.startswith("model.onnx") and pathlib.Path(folder).resolve() in left_out])
     for part, network in made.items():
         network.save(options.new / part / "model.onnx")
+    manifest.write(options.new)
 
 
 def main():

@@ -42,6 +42,7 @@ phase export none export.py "$work" "$here/shapes"
 "$python" -W ignore "$here/training/reload.py" "$here/shapes"
 phase classifier classifier.pt classifier_training.py "$here/shapes" "$work/classifier.pt"
 "$python" -W ignore "$here/training/classifier_graph.py" "$work/classifier.pt" "$here/shapes"
+"$python" "$here/manifest.py" "$here/shapes"
 "$python" -W ignore "$here/training/measure.py" "$here/shapes" --sheet "$here/shapes.png"
 "$python" -W ignore "$here/training/classifier_guidance.py" "$here/shapes" --sheet "$here/shapes-classifier.png"
 

@@ -21,6 +21,7 @@
 //! | `generate` | files, standard output and exit codes of `diffused generate` |
 //! | `formats` | output formats, read back by Pillow and by the C reader of `docs/panels.md` |
 //! | `import` | checkpoints that become model folders again |
+//! | `models` | what `diffused models list`, `show` and `verify` say of sound and of broken folders |
 //! | `previews` | pictures so far, pictures beside and before a request, over MQTT |
 //! | `properties` | the properties of `fuzz/` with its corpus and changes of it: a short run of the fuzzers |
 //! | `picture` | the bundled model, end to end: what is in the picture |
@@ -68,6 +69,7 @@ mod golden;
 mod import;
 mod links;
 mod memory;
+mod models;
 mod modes;
 mod picture;
 mod pools;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
 use crate::job::{Generate, ModelFacts, Origin, Progress, Recipe, Request, Rules, Stop, Watch};
-use crate::model::{Cache, Options, Runtime};
+use crate::model::{Cache, Demand, Options, Runtime, Space};
 use crate::pipeline::{PARTS, Pipeline, Source};
 use crate::service::desk::fresh_seed;
 
@@ -23,6 +23,7 @@ pub fn load(config: &Config, file: &Path) -> Result<Pipeline, AppError> {
 fn load_told(config: &Config, file: &Path, told: &dyn Fn(usize, usize)) -> Result<Pipeline, AppError> {
     let sources = sources(config, file)?;
     let engine = &config.engine;
+    warn_of_size(&sources, engine.memory);
     let runtime = Runtime::start(engine.library.as_deref())?;
     let options = Options {
         accelerator: engine.accelerator.clone(),
@@ -36,6 +37,15 @@ fn load_told(config: &Config, file: &Path, told: &dyn Fn(usize, usize)) -> Resul
     };
     let parts = sources.len() * PARTS;
     Ok(Pipeline::load_told(&runtime, options, &sources, Some(&config.models.adapters), &|part| told(part, parts))?)
+}
+
+/// A model may be too large and yet load, slowly, where the machine swaps; an operator should know before.
+fn warn_of_size(sources: &[Source], memory: Option<u64>) {
+    for source in sources {
+        if let Some(reason) = Space::of(memory).complaint(&Demand::of(&source.folder)) {
+            tracing::warn!(model = source.name, reason, "the model does not fit the memory");
+        }
+    }
 }
 
 /// Other rules whenever the adapters in the store have changed.

@@ -89,3 +89,23 @@ impl Drop for Bar {
         self.bar.finish_and_clear();
     }
 }
+
+/// Shows how much of a folder has been read.
+pub(super) struct Reading(ProgressBar);
+
+impl Reading {
+    pub(super) fn new(bytes: u64) -> Self {
+        let style = ProgressStyle::with_template("reading {wide_bar} {bytes}/{total_bytes}");
+        Self(ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

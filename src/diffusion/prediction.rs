@@ -15,6 +15,15 @@ pub enum Prediction {
 }
 
 impl Prediction {
+    /// Its name in a scheduler's configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::VPrediction => "v_prediction",
+            Self::Sample => "sample",
+        }
+    }
+
     /// The clean latents that `output` stands for, where the model was shown `latents` at `level`.
     pub(crate) fn clean(self, output: Latents, latents: &Latents, level: &NoiseLevel) -> Latents {
         let (alpha, sigma) = (level.alpha(), level.sigma());

@@ -22,6 +22,7 @@ use self::unet::Unet;
 use self::vae::Vae;
 use super::error::LoadError;
 use crate::diffusion::{LatentRgb, SchedulerConfig};
+use crate::job::Mode;
 
 /// Everything that the folder's JSON files say and this version needs. One that exists can be worked with, as far as
 /// these files tell.
@@ -93,6 +94,18 @@ impl Folder {
     /// The graph of a part, such as `vae_encoder`.
     pub fn graph(&self, part: &str) -> PathBuf {
         self.path.join(part).join("model.onnx")
+    }
+
+    /// What it can start from. Inpainting models encode a picture even where nothing is masked.
+    pub fn modes(&self) -> Vec<Mode> {
+        let (extra, encodes) = (self.unet.extra, self.has("vae_encoder"));
+        let all = [
+            (Mode::Text, extra == Extra::None || extra == Extra::Inpaint && encodes),
+            (Mode::Image, encodes),
+            (Mode::Inpaint, encodes),
+            (Mode::Depth, extra == Extra::Depth),
+        ];
+        all.into_iter().filter_map(|(mode, able)| able.then_some(mode)).collect()
     }
 
     /// Reads another JSON file of the folder.

@@ -6,7 +6,12 @@ use std::path::Path;
 /// Half of the machine's memory, in bytes; 4 GiB where the machine does not say.
 pub(super) fn half() -> u64 {
     const UNKNOWN: u64 = 8 << 30;
-    of_machine("MemTotal:").unwrap_or(UNKNOWN) / 2
+    machine().unwrap_or(UNKNOWN) / 2
+}
+
+/// The machine's memory, in bytes; nothing where it does not say.
+pub(super) fn machine() -> Option<u64> {
+    of_machine("MemTotal:")
 }
 
 /// Bytes that the machine can still give, and the service's or container's limit leaves; nothing where the system does

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::anatomy::Anatomy;
 use super::error::LoadError;
+use super::manifest::Manifest;
 use crate::onnx::edit::{self, Halves};
 use crate::onnx::{Place, Skeleton};
 
@@ -14,17 +15,24 @@ const FULL: &str = "full.onnx";
 const SHALLOW: &str = "shallow.onnx";
 
 /// Cuts the U-Net of the model folder `model` before the last `layers` layers of its way up, by default before those of its
-/// last block; what an earlier cut left is replaced. The exported files stay as they are.
+/// last block; what an earlier cut left is replaced. The exported files stay as they are; the folder's list, if it has one,
+/// gets the new ones.
 pub fn prepare(model: &Path, layers: Option<usize>) -> Result<Cut, LoadError> {
     let exported = model.join("unet").join("model.onnx");
     let graph = Anatomy::read(&exported)?;
     reachable(&graph, &exported)?;
     let halves = edit::halves(&graph.skeleton, layers).map_err(|unfit| graph.fault(unfit.to_string()))?;
+    let list = Manifest::open(model)?;
     // The shallow graph says that the model is prepared: it goes first and comes last.
     let [full, shallow] = [FULL, SHALLOW].map(|name| exported.with_file_name(name));
     remove(&shallow)?;
     write(&full, &halves.full)?;
     write(&shallow, &halves.shallow)?;
+    if let Some(mut list) = list {
+        // Whatever else has changed in the folder is not ours to confirm.
+        list.renew(model, &["unet/full.onnx", "unet/shallow.onnx"])?;
+        list.write(model)?;
+    }
     Ok(Cut { layers: halves.layers, of: halves.of, bytes: bytes(&halves.shallow), all: graph.bytes() })
 }
 
@@ -45,7 +53,8 @@ pub struct Cut {
 pub(super) struct Prepared {
     pub(super) full: PathBuf,
     pub(super) shallow: PathBuf,
-    layers: usize,
+    /// Layers of the way up that run in every step.
+    pub(super) layers: usize,
 }
 
 impl Prepared {

@@ -6,8 +6,8 @@ use super::Source;
 use super::preview::Sight;
 use super::sets::Sets;
 use crate::diffusion::{self, Schedule};
+use crate::job::ModelFacts;
 use crate::job::units::{ClipSkip, Size};
-use crate::job::{Mode, ModelFacts};
 use crate::model::{
     Adapters, Body, Classifier, Decoder, DepthNet, Encoder, Engine, Extra, Folder, LoadError, Reader, SafetyChecker,
     Tokenizer, Unet,
@@ -129,18 +129,6 @@ impl Loaded {
         u8::try_from(unet.pictures_at_once(height * width)).unwrap_or(u8::MAX)
     }
 
-    /// What it can start from. Inpainting models encode a picture even where nothing is masked.
-    fn modes(&self) -> Vec<Mode> {
-        let (extra, encodes) = (self.folder.unet.extra, self.encoder.is_some());
-        let all = [
-            (Mode::Text, extra == Extra::None || extra == Extra::Inpaint && encodes),
-            (Mode::Image, encodes),
-            (Mode::Inpaint, encodes),
-            (Mode::Depth, extra == Extra::Depth),
-        ];
-        all.into_iter().filter_map(|(mode, able)| able.then_some(mode)).collect()
-    }
-
     pub(super) fn facts(&self, adapters: &Adapters) -> ModelFacts {
         let defaults = &self.folder.defaults;
         let reader = Reader::new(Arc::clone(&self.tokenizer), &self.body.vocabulary(adapters), self.most_chunks);
@@ -157,7 +145,7 @@ impl Loaded {
             guidance: defaults.guidance.name(),
             sampler: defaults.sampler,
             scheduler: self.folder.scheduler.clone(),
-            modes: self.modes(),
+            modes: self.folder.modes(),
             encodes_at_random: self.encoder.as_ref().is_some_and(Encoder::samples_itself),
             placements: self.engine.placements(&self.folder.path),
             estimates_depth: self.depth.is_some(),

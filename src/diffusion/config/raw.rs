@@ -54,11 +54,7 @@ impl TryFrom<Raw> for SchedulerConfig {
         let prediction_type = choose(
             "prediction_type",
             raw.prediction_type.as_deref(),
-            &[
-                ("epsilon", Prediction::Epsilon),
-                ("v_prediction", Prediction::VPrediction),
-                ("sample", Prediction::Sample),
-            ],
+            &[Prediction::Epsilon, Prediction::VPrediction, Prediction::Sample].map(|kind| (kind.name(), kind)),
         )?;
         let spacings =
             [("linspace", Spacing::Linspace), ("leading", Spacing::Leading), ("trailing", Spacing::Trailing)];

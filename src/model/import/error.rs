@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::error::LoadError;
 use crate::onnx::Malformed;
 use crate::weights::WeightsError;
 
@@ -50,5 +51,16 @@ impl ImportError {
 
     pub(super) fn graph(file: &Path, error: &Malformed) -> Self {
         Self::unfit(file, error)
+    }
+}
+
+impl From<LoadError> for ImportError {
+    /// The folder that is made is at fault: the disk is.
+    fn from(error: LoadError) -> Self {
+        let (file, reason) = match error {
+            LoadError::Folder { file, reason } => (file, reason),
+            other => (PathBuf::new(), other.to_string()),
+        };
+        Self::Disk { file, reason }
     }
 }

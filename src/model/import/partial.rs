@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ImportError;
 use super::lock::Lock;
+use crate::model::manifest::Manifest;
 
 /// A folder that is being made; it is removed again unless it is finished.
 #[derive(Debug)]
@@ -87,8 +88,9 @@ impl Partial {
         Ok(path)
     }
 
-    /// Sees to it that all is on the disk, and gives the folder its name. Returns where it is.
+    /// Lists the files, sees to it that all is on the disk, and gives the folder its name. Returns where it is.
     pub(super) fn finish(mut self) -> Result<PathBuf, ImportError> {
+        Manifest::of(&self.path, &|_| ())?.write(&self.path)?;
         sync(&self.path)?;
         absent(&self.target)?;
         fs::rename(&self.path, &self.target).map_err(|error| ImportError::disk(&self.target, &error))?;

@@ -6,6 +6,7 @@ use std::io::Write;
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::MANIFEST;
 
 mod kinds;
 mod templates;
@@ -99,7 +100,8 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn graphs(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let own = |path: PathBuf| path.strip_prefix(folder).unwrap().to_owned();
     let all = files(folder).into_iter().map(|(path, content)| (own(path), content));
-    all.filter(|(path, _)| path.extension().is_none_or(|end| end != "json")).collect()
+    let is_told = |path: &Path| path.extension().is_some_and(|end| end == "json") || path == Path::new(MANIFEST);
+    all.filter(|(path, _)| !is_told(path)).collect()
 }
 
 /// The other sign for every number of 32 bits.
