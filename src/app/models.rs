@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
-use crate::job::{Generate, ModelFacts, Origin, Progress, Recipe, Request, Rules, Stop, Watch};
+use crate::job::{Generate, ModelFacts, Origin, Recipe, Request, Rules, Unwatched};
 use crate::model::{Cache, Demand, Options, Runtime, Space};
 use crate::pipeline::{PARTS, Pipeline, Source};
 use crate::service::desk::fresh_seed;
@@ -140,19 +140,6 @@ fn warm(config: &Config, pipeline: &Pipeline, rules: &Rules, told: &dyn Fn(usize
             // A model that needs more than a prompt is none the worse for it.
             Err(reason) => tracing::warn!(model = model.name, reason, "the model could not be warmed up"),
         }
-    }
-}
-
-/// Nobody watches.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn progress(&self, _progress: Progress) {}
-
-    fn heartbeat(&self) {}
-
-    fn stop(&self) -> Option<Stop> {
-        None
     }
 }
 

@@ -39,6 +39,20 @@ pub trait Watch: Sync {
     fn preview(&self, _k: usize, _step: usize, _picture: Picture) {}
 }
 
+/// Nobody looks on, and nothing stops the work.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn progress(&self, _: Progress) {}
+
+    fn heartbeat(&self) {}
+
+    fn stop(&self) -> Option<Stop> {
+        None
+    }
+}
+
 /// A finished picture and the seed that gives it again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {

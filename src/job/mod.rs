@@ -17,7 +17,7 @@ mod json;
 mod recipe;
 
 pub use adapters::{AdapterFacts, AdapterKind, Fit};
-pub use generate::{Generate, Made, Progress, Stage, Watch};
+pub use generate::{Generate, Made, Progress, Stage, Unwatched, Watch};
 pub use outcome::{Code, Failure, Rejection, Stop};
 pub use output::{Output, Parts};
 pub use preview::PreviewWish;

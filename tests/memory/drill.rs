@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use diffused::job::units::Seed;
-use diffused::job::{Generate, Limits, Progress, Recipe, Rules, Stop, Watch};
+use diffused::job::{Generate, Limits, Recipe, Rules, Unwatched};
 use diffused::model::{Options, Runtime};
 use diffused::pipeline::{Pipeline, Source};
 use serde_json::{Map, Value, json};
@@ -42,16 +42,6 @@ struct Args {
     leak: usize,
 }
 
-struct Nobody;
-
-impl Watch for Nobody {
-    fn progress(&self, _: Progress) {}
-    fn heartbeat(&self) {}
-    fn stop(&self) -> Option<Stop> {
-        None
-    }
-}
-
 fn main() {
     let args = Args::parse();
     let pair = |text: &str, between| text.split_once(between).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
@@ -73,7 +63,7 @@ fn main() {
         let fields = json!({"model": model, "prompt": prompt, "steps": 2, "seed": job, "width": width, "height": 64});
         let Value::Object(fields) = fields else { return };
         let recipe = Recipe::from_fields(fields, Seed::from(0), &rules).unwrap().recipe;
-        assert_eq!(pipeline.generate(&recipe, &Nobody).unwrap().len(), 1);
+        assert_eq!(pipeline.generate(&recipe, &Unwatched).unwrap().len(), 1);
         // Pages count once they are written to.
         std::mem::forget(vec![1_u8; args.leak]);
         println!("{} {}", status("RssAnon:"), status("Threads:"));

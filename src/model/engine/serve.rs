@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ndarray::ArrayD;
 use ort::session::RunOptions;
 
 use super::super::accelerator::Placement;
@@ -113,16 +114,7 @@ impl<'a> Server<'a> {
                 false
             }
         });
-        let Some(first) = runs.first() else { return };
-        let (graph, outputs) = (first.graph, first.outputs.clone());
-        let feeds = if runs.len() == 1 { Ok(std::mem::take(&mut runs[0].feeds)) } else { joint::join(&runs) };
-        let outcome = feeds.and_then(|feeds| match self.sessions.get(graph) {
-            Ok(Some(ready)) => ready.run(feeds, &outputs, &ending.options),
-            Ok(None) => Err("the graph is not loaded".to_owned()),
-            Err(error) => Err(error.to_string()),
-        });
-        let callers = runs.len();
-        let parts = outcome.and_then(|(values, ran)| Ok((joint::split(values, &runs)?, ran)));
+        let (callers, parts) = (runs.len(), self.pass(&mut runs, &ending.options));
         match parts {
             Ok((parts, ran)) => {
                 runs.iter().zip(parts).for_each(|(run, values)| end(run, Ok(Done { values, ran, callers })));
@@ -136,7 +128,27 @@ impl<'a> Server<'a> {
             }
         }
     }
+
+    /// The pass itself. A single one's values are handed over, those of several stay for another try.
+    fn pass(&mut self, runs: &mut [Run], options: &RunOptions) -> Result<Parts, String> {
+        let feeds = match &mut *runs {
+            [] => return Ok((Vec::new(), Duration::ZERO)),
+            [single] => std::mem::take(&mut single.feeds),
+            several => joint::join(several)?,
+        };
+        match self.sessions.get(runs[0].graph) {
+            Ok(Some(ready)) => {
+                let (values, ran) = ready.run(feeds, &runs[0].outputs, options)?;
+                Ok((joint::split(values, runs)?, ran))
+            }
+            Ok(None) => Err("the graph is not loaded".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 }
+
+/// What comes out for each caller of a joined pass, and how long the graph ran.
+type Parts = (Vec<Vec<ArrayD<f32>>>, Duration);
 
 /// An answer that nobody waits for any more is no fault.
 fn end(run: &Run, outcome: Result<Done, String>) {
