@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn, arr0};
-use ort::session::RunOptions;
 use safetensors::SafeTensors;
 
 use super::blueprint::Blueprint;
@@ -54,7 +54,7 @@ fn run(file: &Path, skeleton: &Skeleton, values: &Values, wanted: &[&str]) -> Ve
         Some(Feed { port, value: value.clone() })
     };
     let wanted: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
-    session.run(values.iter().filter_map(feed).collect(), &wanted, &RunOptions::new().unwrap()).unwrap().0
+    session.run(values.iter().filter_map(feed).collect(), &wanted, &Arc::new).unwrap().0
 }
 
 fn same(what: &str, got: &ArrayD<f32>, expected: &ArrayD<f32>, close: f32) {

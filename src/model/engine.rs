@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -67,22 +67,52 @@ struct Done {
 }
 
 /// Ends a running pass once nobody waits for it any more.
-struct Ending {
-    options: RunOptions,
-    waiting: AtomicUsize,
+struct Ending(Mutex<Waiting>);
+
+struct Waiting {
+    callers: usize,
+    /// What the pass runs with, once it does.
+    running: Option<Arc<RunOptions>>,
 }
 
 impl Ending {
+    fn new(callers: usize) -> Self {
+        Self(Mutex::new(Waiting { callers, running: None }))
+    }
+
+    /// The pass runs with these options. One that nobody waits for ends at once.
+    fn begin(&self, options: RunOptions) -> Arc<RunOptions> {
+        let (mut waiting, options) = (self.lock(), Arc::new(options));
+        if waiting.callers == 0 {
+            terminate(&options);
+        }
+        waiting.running = Some(Arc::clone(&options));
+        options
+    }
+
     /// One caller less waits. True for the last one, with which the pass is told to end between two of its nodes.
     fn leave(&self) -> bool {
-        let is_last = self.waiting.fetch_sub(1, Ordering::AcqRel) == 1;
-        if is_last {
-            // If this fails the pass goes on to its end.
-            if let Err(error) = self.options.terminate() {
-                tracing::warn!(%error, "a running pass cannot be ended");
-            }
-        }
+        let mut waiting = self.lock();
+        waiting.callers = waiting.callers.saturating_sub(1);
+        let is_last = waiting.callers == 0;
+        waiting.running.iter().filter(|_| is_last).for_each(|options| terminate(options));
         is_last
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.lock().callers == 0
+    }
+
+    /// Nobody panics with the lock in hand.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// If this fails the pass goes on to its end.
+fn terminate(options: &RunOptions) {
+    if let Err(error) = options.terminate() {
+        tracing::warn!(%error, "a running pass cannot be ended");
     }
 }
 

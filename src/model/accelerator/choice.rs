@@ -30,6 +30,15 @@ pub struct Choice {
     pub options: BTreeMap<String, String>,
 }
 
+/// Where a graph wants its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Home {
+    /// In the process's memory.
+    Host,
+    /// In the memory of a CUDA device, by its number.
+    Cuda(i32),
+}
+
 /// How a session asks for memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arena {
@@ -87,6 +96,18 @@ impl From<Accelerator> for Choice {
 }
 
 impl Choice {
+    /// Where its graphs want their values.
+    pub(in crate::model) fn home(&self) -> Result<Home, String> {
+        match (self.accelerator, self.device.as_deref()) {
+            (Accelerator::Cuda | Accelerator::TensorRt, Some(device)) => device
+                .parse()
+                .map(Home::Cuda)
+                .map_err(|_| format!("device must be the number of a CUDA device, got {device}")),
+            (Accelerator::Cuda | Accelerator::TensorRt, None) => Ok(Home::Cuda(0)),
+            _ => Ok(Home::Host),
+        }
+    }
+
     /// The same settings as one of ONNX Runtime's providers names them. `cache` is a folder for what it compiles.
     pub(super) fn entries(&self, threads: Option<usize>, cache: Option<&Path>) -> BTreeMap<String, String> {
         let mut entries = BTreeMap::new();

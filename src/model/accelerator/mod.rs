@@ -3,6 +3,7 @@
 mod choice;
 mod placement;
 
+pub(super) use choice::Home;
 pub use choice::{Arena, Choice};
 pub(super) use placement::{Placement, Placements};
 

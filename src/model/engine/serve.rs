@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
-use ort::session::RunOptions;
 
 use super::super::accelerator::Placement;
 use super::super::blueprint::Blueprint;
@@ -102,11 +101,7 @@ impl<'a> Server<'a> {
 
     /// One pass for all of `runs`, without those that nobody waits for. What fails together is tried one by one.
     fn run(&mut self, mut runs: Vec<Run>) {
-        let options = match RunOptions::new() {
-            Ok(options) => options,
-            Err(error) => return runs.iter().for_each(|run| end(run, Err(error.to_string()))),
-        };
-        let ending = Arc::new(Ending { options, waiting: AtomicUsize::new(runs.len()) });
+        let ending = Arc::new(Ending::new(runs.len()));
         runs.retain(|run| {
             let waits = run.answer.send(Answer::Begun(Arc::clone(&ending))).is_ok();
             waits || {
@@ -114,12 +109,12 @@ impl<'a> Server<'a> {
                 false
             }
         });
-        let (callers, parts) = (runs.len(), self.pass(&mut runs, &ending.options));
+        let (callers, parts) = (runs.len(), self.pass(&mut runs, &ending));
         match parts {
             Ok((parts, ran)) => {
                 runs.iter().zip(parts).for_each(|(run, values)| end(run, Ok(Done { values, ran, callers })));
             }
-            Err(reason) if callers == 1 || ending.waiting.load(Ordering::Acquire) == 0 => {
+            Err(reason) if callers == 1 || ending.is_deserted() => {
                 runs.iter().for_each(|run| end(run, Err(reason.clone())));
             }
             Err(reason) => {
@@ -130,7 +125,7 @@ impl<'a> Server<'a> {
     }
 
     /// The pass itself. A single one's values are handed over, those of several stay for another try.
-    fn pass(&mut self, runs: &mut [Run], options: &RunOptions) -> Result<Parts, String> {
+    fn pass(&mut self, runs: &mut [Run], ending: &Ending) -> Result<Parts, String> {
         let feeds = match &mut *runs {
             [] => return Ok((Vec::new(), Duration::ZERO)),
             [single] => std::mem::take(&mut single.feeds),
@@ -138,7 +133,7 @@ impl<'a> Server<'a> {
         };
         match self.sessions.get(runs[0].graph) {
             Ok(Some(ready)) => {
-                let (values, ran) = ready.run(feeds, &runs[0].outputs, options)?;
+                let (values, ran) = ready.run(feeds, &runs[0].outputs, &|options| ending.begin(options))?;
                 Ok((joint::split(values, runs)?, ran))
             }
             Ok(None) => Err("the graph is not loaded".to_owned()),

@@ -3,26 +3,41 @@
 //! Values go in and come out as f32, and take the declared element type here. This loses nothing: token ids are
 //! below 2^24 and timesteps below 1000, which f32 holds exactly; truth values are 0 and 1.
 
+mod bound;
 mod open;
 mod options;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use half::f16;
 use ndarray::ArrayD;
-use ort::session::{RunOptions, SessionInputValue};
-use ort::value::{DynValue, Outlet, Tensor, TensorElementType};
+use ort::session::RunOptions;
+use ort::value::{Outlet, TensorElementType};
 
+use self::bound::Bound;
 pub use self::options::Options;
 pub(super) use self::options::part;
-use super::accelerator::Placement;
+use super::accelerator::{Home, Placement};
+
+/// Shapes whose recorded passes are kept; further ones are not recorded.
+const MOST_RECORDED: usize = 8;
+/// Names a recording among those of a session; -1 is for none.
+const RECORDING: &str = "gpu_graph_id";
 
 /// A loaded graph.
 pub(super) struct Session {
+    /// Values of its passes: of the last shape, or of all recorded ones. Before the session, for it ends before it.
+    bound: Vec<Bound>,
     session: ort::session::Session,
+    home: Home,
+    /// Whether passes are recorded and replayed.
+    records: bool,
     /// On what its nodes run; empty if all run on the CPU, as asked.
     pub(super) placement: Placement,
 }
+
+/// Told with what a pass runs, just before it does.
+pub(super) type Begin<'a> = &'a dyn Fn(RunOptions) -> Arc<RunOptions>;
 
 impl Session {
     /// One pass: `feeds` by the names of the inputs, and the values of each of `wanted`, in that order. Also how long the
@@ -31,20 +46,27 @@ impl Session {
         &mut self,
         feeds: Vec<Feed>,
         wanted: &[String],
-        options: &RunOptions,
+        begin: Begin<'_>,
     ) -> ort::Result<(Vec<ArrayD<f32>>, Duration)> {
-        let inputs = feeds.into_iter().map(|feed| {
-            let value = cast(feed.value, feed.port.element)?;
-            Ok((feed.port.name, SessionInputValue::from(value)))
-        });
-        let inputs = inputs.collect::<ort::Result<Vec<_>>>()?;
-        let begun = Instant::now();
-        let outputs = self.session.run_with_options(inputs, options)?;
-        let ran = begun.elapsed();
-        let value = |name: &String| {
-            floats(outputs.get(name).ok_or_else(|| ort::Error::new(format!("there is no output {name}")))?)
-        };
-        Ok((wanted.iter().map(value).collect::<ort::Result<_>>()?, ran))
+        let index = self.bind(&feeds, wanted)?;
+        let mut options = RunOptions::new()?;
+        if self.records {
+            let recording = if index < MOST_RECORDED { index.to_string() } else { "-1".to_owned() };
+            options.set(RECORDING, recording)?;
+        }
+        self.bound[index].run(&mut self.session, feeds, &begin(options))
+    }
+
+    /// Where there is memory for such a pass.
+    fn bind(&mut self, feeds: &[Feed], wanted: &[String]) -> ort::Result<usize> {
+        if let Some(index) = self.bound.iter().position(|bound| bound.fits(feeds, wanted)) {
+            return Ok(index);
+        }
+        // A recording holds the addresses of its values.
+        let kept = if self.records { self.bound.len().min(MOST_RECORDED) } else { 0 };
+        self.bound.truncate(kept);
+        self.bound.push(Bound::new(&self.session, self.home, feeds, wanted)?);
+        Ok(kept)
     }
 }
 
@@ -166,24 +188,5 @@ fn readable(port: &Port) -> Result<&Port, String> {
     match port.element {
         TensorElementType::Float32 | TensorElementType::Float16 => Ok(port),
         other => Err(format!("output {} must be of type f32 or f16, got {other}", port.name)),
-    }
-}
-
-/// Timesteps between whole ones are cut off for graphs that take whole ones only, as diffusers' pipelines do.
-fn cast(value: ArrayD<f32>, element: TensorElementType) -> ort::Result<DynValue> {
-    Ok(match element {
-        TensorElementType::Float32 => Tensor::from_array(value)?.into_dyn(),
-        TensorElementType::Float16 => Tensor::from_array(value.mapv(f16::from_f32))?.into_dyn(),
-        TensorElementType::Float64 => Tensor::from_array(value.mapv(f64::from))?.into_dyn(),
-        TensorElementType::Int32 => Tensor::from_array(value.mapv(|number| number as i32))?.into_dyn(),
-        _ => Tensor::from_array(value.mapv(|number| number as i64))?.into_dyn(),
-    })
-}
-
-fn floats(value: &DynValue) -> ort::Result<ArrayD<f32>> {
-    match value.dtype().tensor_type() {
-        Some(TensorElementType::Float16) => Ok(value.try_extract_array::<f16>()?.mapv(f16::to_f32)),
-        Some(TensorElementType::Bool) => Ok(value.try_extract_array::<bool>()?.mapv(|flag| f32::from(u8::from(flag)))),
-        _ => Ok(value.try_extract_array::<f32>()?.to_owned()),
     }
 }

@@ -50,7 +50,10 @@ impl Session {
         let placement = making.heard.all();
         report(&file, choice, &placement, options.strict)?;
         let ports = Ports::of(&session).map_err(|reason| LoadError::folder(&file, reason))?;
-        Ok((Self { session, placement }, ports))
+        let home =
+            choice.home().map_err(|reason| LoadError::Accelerator { name: choice.accelerator.name(), reason })?;
+        let session = Self { bound: Vec::new(), session, home, records: choice.cuda_graph, placement };
+        Ok((session, ports))
     }
 }
 

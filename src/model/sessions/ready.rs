@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use ndarray::ArrayD;
-use ort::session::RunOptions;
 
 use super::super::accelerator::Arena;
 use super::super::memory::resident;
-use super::super::session::Feed;
+use super::super::session::{Begin, Feed};
 use super::{Appetite, Sessions, size};
 
 /// A session that is loaded, about to make a pass.
@@ -34,7 +33,7 @@ impl Ready<'_, '_> {
         mut self,
         feeds: Vec<Feed>,
         wanted: &[String],
-        options: &RunOptions,
+        begin: Begin<'_>,
     ) -> Result<(Vec<ArrayD<f32>>, Duration), String> {
         let sized = self.sized(&feeds);
         if let Some(sized) = &sized {
@@ -46,7 +45,7 @@ impl Ready<'_, '_> {
         // What is known to fit in what the session has needs no second look.
         let sized = sized.filter(|sized| sized.needs == 0 || sized.needs > sized.kept);
         let before = sized.as_ref().map_or(0, |_| resident());
-        let outcome = session.run(feeds, wanted, options).map_err(|error| error.to_string())?;
+        let outcome = session.run(feeds, wanted, begin).map_err(|error| error.to_string())?;
         if let Some(sized) = sized {
             self.learn(&sized, resident() as i64 - before as i64);
         }
@@ -96,8 +95,9 @@ impl Ready<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use ndarray::Array4;
-    use ort::session::RunOptions;
 
     use super::*;
     use crate::model::blueprint::Blueprint;
@@ -122,7 +122,7 @@ mod tests {
 
     fn pass(sessions: &mut Sessions<'_>, feeds: Vec<Feed>) -> Result<usize, String> {
         let ready = sessions.get(DECODER).unwrap().unwrap();
-        let (values, _) = ready.run(feeds, &["sample".to_owned()], &RunOptions::new().unwrap())?;
+        let (values, _) = ready.run(feeds, &["sample".to_owned()], &Arc::new)?;
         Ok(values[0].len())
     }
 
