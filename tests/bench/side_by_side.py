@@ -5,7 +5,8 @@
 MODEL is an exported folder in 32 bits: models/shapes, or what real_size.py makes (with --size 512x512). Everybody takes these very
 graphs, the same Euler steps, prompt, seed and guidance; torch takes the graphs' weights (models/training/reload.py). Everybody
 works in a fresh process, in turn, and each round begins with another one: quote ratios of one run, never seconds of two.
-`diffused-warm` is diffused with graphs that an earlier start kept. Pictures of the first round are compared with torch's.
+`diffused-warm` is diffused with graphs that an earlier start kept; `--also "int8=--model DIR"` adds diffused with other options,
+last in the order, as often as it is given. Pictures of the first round are compared with torch's.
 Needs models/requirements.txt, and for OpenVINO optimum-intel 2.2.0 and openvino 2026.4.0 (`--openvino-python` if elsewhere).
 """
 import argparse
@@ -29,6 +30,7 @@ def parsed(arguments):
     parser.add_argument("model", type=pathlib.Path, nargs="?", default=ROOT / "models/shapes")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "target/release/diffused")
     parser.add_argument("--options", default="", help="more options for diffused, such as '--accelerator openvino'")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=OPTIONS")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--size", default="64x64")
     parser.add_argument("--guidance", type=float, default=7.5)
@@ -43,6 +45,8 @@ def parsed(arguments):
     args = parser.parse_args(arguments)
     args.model = args.model.resolve()
     args.scratch = (args.scratch or pathlib.Path(tempfile.mkdtemp())).resolve()
+    args.also = dict(also.split("=", 1) for also in args.also)
+    args.peers = args.peers + list(args.also)
     args.width, args.height = map(int, args.size.split("x"))
     return args
 
@@ -72,15 +76,17 @@ def run(command):
     return done.stdout
 
 
-def diffused(args, verb, more):
+def diffused(args, verb, more, also=""):
     common = ["--model", args.model, "--sampler", "euler", "--steps", args.steps, "--guidance-scale", args.guidance]
-    return run([str(word) for word in [args.program, *verb, *common, *more, *shlex.split(args.options)]])
+    return run([str(word) for word in [args.program, *verb, *common, *more, *shlex.split(args.options), *shlex.split(also)]])
 
 
-def ours(args, warm):
+def ours(args, peer):
+    warm = peer == "diffused-warm"
     options = ["--prompt", args.prompt, "--size", args.size, "--runs", args.runs, "--warm-up", args.warm_up, "--json"]
     begun = time.time()
-    report = json.loads(diffused(args, ["bench"], options + (["--cache", args.scratch / "cache"] if warm else [])))
+    cache = ["--cache", args.scratch / "cache"] if warm else []
+    report = json.loads(diffused(args, ["bench"], options + cache, args.also.get(peer, "")))
     first = report["first_pass_ms"] / 1e3
     unet = report["passes"]["unet"]
     return {
@@ -102,12 +108,12 @@ def theirs(args, peer, picture):
 
 def measured(args, peer, first):
     picture = args.scratch / f"{peer}.png"
-    if peer not in ("diffused", "diffused-warm"):
+    if peer in ("optimum", "torch", "openvino"):
         return theirs(args, peer, picture)
     if first:
         options = ["--seed", 0, "--width", args.width, "--height", args.height, "-o", picture]
-        diffused(args, ["generate", f"{args.prompt} 0"], options)
-    return ours(args, warm=peer == "diffused-warm")
+        diffused(args, ["generate", f"{args.prompt} 0"], options, args.also.get(peer, ""))
+    return ours(args, peer)
 
 
 def difference(args, peer):
