@@ -30,10 +30,11 @@
 //! | 1 | [`onnx`] | graphs as data: what an ONNX file says of itself; knows no `ort` |
 //! | 1 | [`weights`] | files of weights as data: safetensors, `.pt`, and what adapter files mean |
 //! | 1 | [`picture`] | RGB pictures and their encoders |
+//! | 1 | [`board`] | what the board tells of itself: heat, power, clocks, memory, identity |
 //!
 //! # Invariants
 //!
-//! - Floor 1 is functions of arguments: no clock, no thread, no log, no file.
+//! - Floor 1 is functions of arguments: no clock, no thread, no log; files only in `board`.
 //! - Only `model` names `ort`; only `mqtt` names `rumqttc`; only `app` brings the two together.
 //! - A `Request` or `Config` that exists is valid.
 //! - Nothing is acknowledged that is not on disk; nothing on disk is removed that is not acknowledged.
@@ -58,6 +59,7 @@ pub mod model;
 
 pub mod job;
 
+pub mod board;
 pub mod diffusion;
 pub mod onnx;
 pub mod picture;

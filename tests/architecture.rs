@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of `src/` with their floors.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("cli", 9),
     ("app", 8),
     ("config", 7),
@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("pipeline", 4),
     ("model", 3),
     ("job", 2),
+    ("board", 1),
     ("diffusion", 1),
     ("onnx", 1),
     ("picture", 1),

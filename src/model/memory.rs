@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::board::bytes;
+
 /// Half of the machine's memory, in bytes; 4 GiB where the machine does not say.
 pub(super) fn half() -> u64 {
     const UNKNOWN: u64 = 8 << 30;
@@ -38,11 +40,6 @@ fn of_machine(key: &str) -> Option<u64> {
 
 fn of_process(key: &str) -> Option<u64> {
     bytes(&fs::read_to_string("/proc/self/status").ok()?, key)
-}
-
-fn bytes(told: &str, key: &str) -> Option<u64> {
-    let kibibytes = told.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
-    kibibytes.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
 /// The files of a control group: its limit, what it uses, and what in `memory.stat` stands before the names of counts.
@@ -82,13 +79,6 @@ fn left_to(group: &Path, [limit, used, prefix]: Files) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_peak_is_told_in_bytes_and_not_mistaken_for_what_is_held_now() {
-        let told = "VmPeak:\t  900 kB\nVmHWM:\t     512 kB\nVmRSS:\t     100 kB\n";
-        assert_eq!(bytes(told, "VmHWM:"), Some(512 << 10));
-        assert_eq!(bytes("VmRSS:\t 100 kB\n", "VmHWM:"), None);
-    }
 
     #[test]
     fn the_limit_of_a_service_counts_in_both_versions_of_control_groups_and_so_do_those_around_it() {

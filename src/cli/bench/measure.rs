@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::machine::{load_average, read_from_disk};
-use super::power::Board;
+use super::power;
 use super::stopwatch::{Run, Stopwatch};
 use super::{Args, is_empty};
+use crate::board::Board;
 use crate::cli::CliError;
 use crate::cli::loading::rules;
 use crate::job::units::Seed;
@@ -41,13 +41,14 @@ pub(super) struct Measured {
 impl Measured {
     /// Loads the model and makes the pictures.
     pub(super) fn new(args: &Args) -> Result<Self, CliError> {
-        let load_average = load_average();
+        let board = Board::here();
+        let load_average = board.load_average();
         let from_cache = args.loading.cache.as_ref().is_some_and(|cache| !is_empty(cache));
-        let read = read_from_disk();
+        let read = board.read_from_disk();
         let begun = Instant::now();
         let pipeline = args.loading.pipeline(args.jobs)?;
         let load = begun.elapsed();
-        let read = read_from_disk().zip(read).map(|(after, before)| after.saturating_sub(before));
+        let read = board.read_from_disk().zip(read).map(|(after, before)| after.saturating_sub(before));
         let output = Output::from_fields(args.wishes.output(Path::new("")))?;
         let studio = Studio { rules: rules(&pipeline), pipeline, output, args };
         let recipe = studio.recipe(0)?;
@@ -60,12 +61,8 @@ impl Measured {
         }
         let until_now = begun.elapsed();
         let numbers = args.warm_up..args.warm_up + args.runs;
-        let work = || studio.runs(numbers);
         let measured = Instant::now();
-        let (runs, watts) = match Board::here() {
-            Some(board) => board.during(work),
-            None => (work(), None),
-        };
+        let (runs, watts) = power::during(&board, || studio.runs(numbers));
         let (runs, whole) = (runs?, measured.elapsed());
         let first_measured = runs.first().and_then(|run| run.first_pass).map(|passed| until_now + passed);
         let first_pass = first_pass.or(first_measured);

@@ -1,7 +1,6 @@
 //! `diffused bench`: how long a picture takes, where the time goes, and which of two ways is quicker.
 
 mod compare;
-mod machine;
 mod measure;
 mod power;
 mod report;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ImportError;
 use super::lock::Lock;
+use crate::board::disk_free;
 use crate::model::manifest::Manifest;
 
 /// A folder that is being made; it is removed again unless it is finished.
@@ -153,8 +154,7 @@ fn absent(target: &Path) -> Result<(), ImportError> {
 
 /// An error unless the disk of `folder` has `need` bytes free for us.
 fn enough(folder: &Path, need: u64) -> Result<(), ImportError> {
-    let about = rustix::fs::statvfs(folder).map_err(|error| ImportError::disk(folder, &error.into()))?;
-    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    let free = disk_free(folder).map_err(|error| ImportError::disk(folder, &error))?;
     if free >= need {
         return Ok(());
     }
