@@ -14,6 +14,7 @@
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
+//! | `heat` | boards that become hot, slow or throttled: made-up sysfs trees |
 //! | `batching` | several jobs at the same time |
 //! | `memory` | many jobs with many sets of adapters, and what stays behind |
 //! | `bench` | what `diffused bench` reports |
@@ -66,6 +67,7 @@ mod fleet;
 mod formats;
 mod generate;
 mod golden;
+mod heat;
 mod import;
 mod links;
 mod memory;

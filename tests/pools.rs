@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use diffused::app::{Appliance, rules};
+use diffused::board::Board;
 use diffused::config::Config;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::{Heard, Listener};
 use crate::support::node::{Node, facts};
+use crate::support::orin::Orin;
 
 const POOL: &str = "diffused/pool/studio/request/esp32";
 
@@ -37,6 +39,7 @@ on_both_brokers! {
     where_nothing_can_be_handed_back_a_busy_node_refuses_what_an_idle_one_would_have_made
     where_all_are_busy_work_waits_and_where_all_are_full_it_is_refused_once
     a_paused_node_and_one_without_the_model_leave_work_to_others
+    a_node_that_is_too_hot_leaves_work_to_others_until_it_is_cool
     every_node_of_a_pool_answers_its_commands
     a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker
     a_node_that_loads_its_models_joins_its_pools_afterwards
@@ -149,6 +152,29 @@ fn a_paused_node_and_one_without_the_model_leave_work_to_others<B: Make>() {
         handed.contains(&json!("b")) && !handed.contains(&json!("c")),
         "what is wrong everywhere is refused at once"
     );
+}
+
+fn a_node_that_is_too_hot_leaves_work_to_others_until_it_is_cool<B: Make>() {
+    let broker = B::start();
+    let listener = Listener::at(broker.port());
+    let orin = Orin::new();
+    orin.heat(100.0);
+    let mqtt = format!("[mqtt]\nurl = 'mqtt://127.0.0.1:{}'", broker.port());
+    let (lines, store) = ("[pool]\nnames = ['studio']", tempfile::tempdir().unwrap());
+    let hot = Node::built(Board::at(orin.root()), "n1", &mqtt, Painter::default(), lines, store);
+    let cool = node(&broker, "n2", Painter::default(), "");
+    online(&listener, &["n1", "n2"]);
+    let ask = |id: &str| {
+        broker.publish(POOL, json!({"id": id, "prompt": "x"}).to_string());
+        listener.status(id, "done");
+    };
+    ["a0", "a1", "a2", "a3"].into_iter().for_each(ask);
+    assert_eq!((hot.painter.begun(), cool.painter.finished()), (0, 4));
+    orin.heat(50.0);
+    listener.first_where("n1/state", |heard| heard.json()["lifecycle"] == json!("ready"));
+    cool.stop();
+    ask("b");
+    assert_eq!(hot.painter.finished(), 1);
 }
 
 fn every_node_of_a_pool_answers_its_commands<B: Make>() {

@@ -13,13 +13,14 @@ use sd_notify::NotifyState;
 
 pub use self::models::{load, rules, serve, start};
 use self::shared::Shared;
+use crate::board::Board;
 use crate::config::{Config, ConfigError};
 use crate::job::{Generate, Progress, Rules, Stage};
 use crate::model::LoadError;
 use crate::mqtt::link;
 use crate::mqtt::{CourierError, Signal};
 use crate::service::worker::WorkerError;
-use crate::service::{Notice, Patience, Phase, StoreError};
+use crate::service::{Notice, Patience, Phase, Sampler, StoreError};
 
 /// Signals that may wait for the courier; beyond that the network has to wait.
 const SIGNALS: usize = 256;
@@ -64,14 +65,23 @@ pub struct Appliance {
     workers: Vec<JoinHandle<Result<(), WorkerError>>>,
     courier: Option<JoinHandle<Result<(), CourierError>>>,
     refresh: Refresh,
+    sampler: Sampler,
 }
 
 impl Appliance {
     /// Opens the store, takes up what was left there, and connects. Requests are refused as `not_ready` until
     /// [`begin`](Self::begin).
     pub fn connect(config: &Config) -> Result<Self, AppError> {
+        Self::connect_on(Board::here(), config)
+    }
+
+    /// The same on another board than this machine, such as one that a test has made up.
+    pub fn connect_on(board: Board, config: &Config) -> Result<Self, AppError> {
         let (signals, inbox) = mpsc::sync_channel(SIGNALS);
         let shared = Shared::new(config, signals)?;
+        let mut sampler = shared.sampler(config, board);
+        // The first look comes before the first job, which might find the board too hot.
+        sampler.tick();
         let courier = shared.courier(config)?;
         courier.desk.remember_mode()?;
         let will = link::last_will(config.topics.availability());
@@ -85,6 +95,7 @@ impl Appliance {
             shared,
             leaving,
             refresh: Box::new(|| None),
+            sampler,
         })
     }
 
@@ -144,6 +155,7 @@ impl Appliance {
         let (mut fed, mut looked) = (Instant::now(), Instant::now());
         while !stop.load(Ordering::Relaxed) && !self.has_ended() {
             thread::sleep(TICK);
+            self.sampler.tick();
             if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.shared.pulse.is_alive() {
                 tell_systemd(&[NotifyState::Watchdog]);
                 fed = Instant::now();

@@ -7,13 +7,15 @@ use std::sync::mpsc::SyncSender;
 use serde_json::json;
 
 use super::{AppError, models};
+use crate::board::Board;
 use crate::config::Config;
 use crate::job::Generate;
 use crate::mqtt::link::Gate;
 use crate::mqtt::{Courier, Signal};
 use crate::service::report::NodeFacts;
 use crate::service::{
-    Activity, Bell, Crew, Desk, LiveRules, Meter, Notice, Notify, Phase, Pulse, Reporter, Store, StoreError, Worker,
+    Activity, Bell, Crew, Desk, Hears, LiveRules, Meter, Notice, Notify, Phase, Pulse, Reporter, Sampler, Store,
+    StoreError, Worker,
 };
 
 /// What the threads share.
@@ -72,6 +74,17 @@ impl Shared {
             job_time: config.job_time,
             crew: Crew::default(),
         }
+    }
+
+    /// Looks at the board for the others.
+    pub(super) fn sampler(&self, config: &Config, board: Board) -> Sampler {
+        let hears = Hears {
+            activity: Arc::clone(&self.activity),
+            pulse: Arc::clone(&self.pulse),
+            bell: Arc::clone(&self.bell),
+            notify: Arc::clone(&self.notify),
+        };
+        Sampler::new(board, config.thermal, &config.store, hears)
     }
 
     pub(super) fn courier(&self, config: &Config) -> Result<Courier, StoreError> {

@@ -17,7 +17,7 @@ use self::reader::Reader;
 
 use crate::job::Limits;
 use crate::mqtt::{Broker, Pool, ReplyPrefixes, Topics};
-use crate::service::Rate;
+use crate::service::{Rate, Thermal};
 
 /// What a packet needs beside its payload, generously.
 const PACKET_HEAD: usize = 1024;
@@ -63,6 +63,8 @@ pub struct Config {
     pub keep: Duration,
     /// Bytes that the store may have.
     pub store_bytes: Option<u64>,
+    /// How hot the board may become.
+    pub thermal: Thermal,
     /// The log.
     pub log: Log,
 }
@@ -147,6 +149,7 @@ impl Config {
         let pools = sections::pools(&mut reader);
         let defaults = sections::defaults(&mut reader);
         let (store, keep, store_bytes) = sections::store(&mut reader);
+        let thermal = sections::thermal(&mut reader);
         let log = sections::log(&mut reader);
         let mut faults = reader.finish();
         if limits.request_bytes + PACKET_HEAD > broker.max_packet as usize {
@@ -176,6 +179,7 @@ impl Config {
                 store,
                 keep,
                 store_bytes,
+                thermal,
                 log,
             }),
             _ => Err(ConfigError { file: file.to_owned(), faults }),

@@ -26,7 +26,7 @@ pub(super) struct Section<'a> {
 }
 
 /// Tables of the contract that this version does not know yet.
-const LATER: [&str; 3] = ["home_assistant", "http", "thermal"];
+const LATER: [&str; 2] = ["home_assistant", "http"];
 
 impl Reader {
     pub(super) fn new(text: &str, folder: &Path) -> Self {
@@ -169,6 +169,14 @@ impl Section<'_> {
                 }
             },
             Some(other) => self.mismatch(key, "a whole number", &other).unwrap_or(default),
+        }
+    }
+
+    pub(super) fn fraction(&mut self, key: &str) -> Option<f64> {
+        match self.table.remove(key)? {
+            Value::Integer(number) => Some(number as f64),
+            Value::Float(number) => Some(number),
+            other => self.mismatch(key, "a number", &other),
         }
     }
 

@@ -9,7 +9,7 @@ use super::reader::{Reader, Section};
 use super::{Log, Models};
 use crate::job::{Limits, Output};
 use crate::mqtt::{Pool, Topics};
-use crate::service::Rate;
+use crate::service::{Rate, Thermal};
 
 pub(super) fn node(reader: &mut Reader) -> (String, Option<Topics>, bool) {
     let mut section = reader.section("node");
@@ -127,6 +127,17 @@ pub(super) fn store(reader: &mut Reader) -> (PathBuf, Duration, Option<u64>) {
     let max_bytes = section.bytes("max_bytes").or(Some(1 << 30));
     section.finish(&[]);
     (dir, keep, max_bytes)
+}
+
+pub(super) fn thermal(reader: &mut Reader) -> Thermal {
+    let mut section = reader.section("thermal");
+    let [slow, pause, resume] = ["slow", "pause", "resume"].map(|key| section.fraction(key));
+    let thermal = Thermal::new(slow, pause, resume).unwrap_or_else(|error| {
+        section.fault(error.key(), error.to_string());
+        Thermal::default()
+    });
+    section.finish(&[]);
+    thermal
 }
 
 pub(super) fn log(reader: &mut Reader) -> Log {

@@ -125,3 +125,16 @@ fn a_setting_that_an_accelerator_does_not_know_is_a_fault() {
     assert!(faults("[engine.graphs]\nunet = 'npu'").contains("engine.graphs.unet: must be one of cpu"));
     assert!(faults("[engine.graphs]\nnet = 'cpu'").contains("engine.graphs.net: is not known"));
 }
+
+#[test]
+fn temperatures_are_checked_together() {
+    let parse = |lines: &str| Config::parse(&format!("[thermal]\n{lines}"), Path::new("a.toml"));
+    assert_eq!(parse("").unwrap().thermal, Thermal::default());
+    let thermal = Thermal::new(Some(80.0), Some(90.5), Some(75.0)).unwrap();
+    assert_eq!(parse("slow = 80\npause = 90.5\nresume = 75").unwrap().thermal, thermal);
+    let fault = |lines: &str| parse(lines).map(drop).unwrap_err().to_string();
+    assert_eq!(fault("pause = 90\nresume = 95"), "a.toml: thermal.resume: must be below thermal.pause = 90, got 95");
+    assert_eq!(fault("pause = 'hot'"), "a.toml: thermal.pause: must be a number, got a text");
+    assert_eq!(fault("stop = 90"), "a.toml: thermal.stop: is not known");
+    assert!(fault("slow = nan").starts_with("a.toml: thermal.slow: must be between 30 and 150"));
+}

@@ -3,127 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::heat::Heat;
+use super::lifecycle::{Alert, Lifecycle, Mode, Phase};
 use super::store::JobKey;
+use super::vitals::{Tally, Vitals};
 use crate::job::Progress;
-
-/// Where the appliance stands, as the contract names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifecycle {
-    /// Being built.
-    Starting,
-    /// Models are being loaded.
-    Loading,
-    /// Waits for work.
-    Ready,
-    /// Works.
-    Busy,
-    /// An administrator paused it.
-    Paused,
-    /// An administrator lets it finish its queue.
-    Draining,
-    /// Something keeps it from working, see the alerts.
-    Degraded,
-    /// Is being stopped.
-    Stopping,
-}
-
-impl Lifecycle {
-    /// Every one, in the contract's order.
-    pub const ALL: [Self; 8] = [
-        Self::Starting,
-        Self::Loading,
-        Self::Ready,
-        Self::Busy,
-        Self::Paused,
-        Self::Draining,
-        Self::Degraded,
-        Self::Stopping,
-    ];
-
-    /// The contract's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Loading => "loading",
-            Self::Ready => "ready",
-            Self::Busy => "busy",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-            Self::Degraded => "degraded",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    /// Whether requests are taken.
-    pub fn accepting(self) -> bool {
-        matches!(self, Self::Ready | Self::Busy)
-    }
-}
-
-/// How far the appliance came since it was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Being built.
-    Starting,
-    /// Models are being loaded.
-    Loading,
-    /// At work, or ready for it.
-    Working,
-    /// Is being stopped.
-    Stopping,
-}
-
-/// What an administrator wants of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Take requests and work.
-    Open,
-    /// Take none, and begin no job.
-    Paused,
-    /// Take none, and finish the queue.
-    Draining,
-}
-
-impl Mode {
-    /// The name under which it is kept.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-        }
-    }
-
-    /// The mode of that name; open if there is none.
-    pub fn find(name: &str) -> Self {
-        [Self::Paused, Self::Draining].into_iter().find(|mode| mode.name() == name).unwrap_or(Self::Open)
-    }
-}
-
-/// What an operator should look at. Names are the contract's, in `state`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alert {
-    /// The store cannot be written: a full, read-only or broken disk.
-    Storage,
-    /// Another node works under this one's name.
-    DuplicateNode,
-    /// The broker refuses subscriptions.
-    SubscriptionRefused,
-    /// The broker refuses what we publish.
-    PublishRefused,
-}
-
-impl Alert {
-    /// Its name in `state`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Storage => "storage",
-            Self::DuplicateNode => "duplicate_node",
-            Self::SubscriptionRefused => "subscription_refused",
-            Self::PublishRefused => "publish_refused",
-        }
-    }
-}
 
 /// The shared picture of what goes on; its lock is held only to read or write a few numbers.
 pub struct Activity {
@@ -169,6 +53,8 @@ pub struct Snapshot {
     pub last: Option<Duration>,
     /// Bytes of the largest picture that the transport takes in one piece, once that is known.
     pub room: Option<u32>,
+    /// What the board told when it was looked at last.
+    pub vitals: Vitals,
 }
 
 impl Activity {
@@ -193,6 +79,7 @@ impl Activity {
             ignored: 0,
             last: None,
             room: None,
+            vitals: Vitals::default(),
         };
         Self { now: Mutex::new(now) }
     }
@@ -202,6 +89,16 @@ impl Activity {
         let mut now = self.lock().clone();
         now.eta = now.eta_after(now.queue).unwrap_or(Duration::ZERO);
         now
+    }
+
+    /// How hot it is.
+    pub fn heat(&self) -> Heat {
+        self.lock().vitals.heat
+    }
+
+    /// What the board's figures add up to by now.
+    pub fn tally(&self) -> Tally {
+        self.lock().vitals.tally
     }
 
     /// Changes it.
@@ -224,6 +121,7 @@ impl Snapshot {
             (Phase::Loading, _) => Lifecycle::Loading,
             (Phase::Working, Mode::Paused) => Lifecycle::Paused,
             (Phase::Working, Mode::Draining) => Lifecycle::Draining,
+            (Phase::Working, Mode::Open) if self.vitals.heat == Heat::Hot => Lifecycle::Degraded,
             (Phase::Working, Mode::Open) if self.began.is_some() => Lifecycle::Busy,
             (Phase::Working, Mode::Open) => Lifecycle::Ready,
         }
@@ -234,12 +132,18 @@ impl Snapshot {
         self.alerts.contains(&alert)
     }
 
-    /// From now on an operator is told of this, or not any more.
+    /// From now on an operator is told of this, or not any more. What stands already keeps its place.
     pub fn alert(&mut self, alert: Alert, is_on: bool) {
-        self.alerts.retain(|other| *other != alert);
-        if is_on {
-            self.alerts.push(alert);
+        match is_on {
+            true if self.has(alert) => {}
+            true => self.alerts.push(alert),
+            false => self.alerts.retain(|other| *other != alert),
         }
+    }
+
+    /// Whether a job may begin.
+    pub fn may_begin(&self) -> bool {
+        self.mode != Mode::Paused && self.vitals.heat != Heat::Hot
     }
 
     /// Time until `jobs` jobs are done, if one was measured before.

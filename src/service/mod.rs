@@ -9,17 +9,25 @@ pub mod store;
 pub mod worker;
 
 mod activity;
+mod heat;
+mod lifecycle;
 mod live;
 mod pulse;
+mod sampler;
+mod vitals;
 
 use std::sync::Arc;
 
-pub use activity::{Activity, Alert, Lifecycle, Mode, Phase};
+pub use activity::{Activity, Snapshot};
 pub use desk::{Desk, Message, Meter, Rate, Verdict};
+pub use heat::{Heat, Thermal, ThermalError};
+pub use lifecycle::{Alert, Lifecycle, Mode, Phase};
 pub use live::LiveRules;
 pub use pulse::{Patience, Pulse};
 pub use report::Reporter;
+pub use sampler::{Hears, Sampler};
 pub use store::{Address, Mail, MailKind, Store, StoreError};
+pub use vitals::{Tally, Vitals};
 pub use worker::{Bell, Crew, Worker};
 
 /// Something that the transport may want to tell the outside.

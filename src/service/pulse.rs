@@ -28,6 +28,8 @@ pub struct Pulse {
 #[derive(Default)]
 struct State {
     patience: Patience,
+    /// How many times slower the clock is than it could be; nothing or 1 if it is not.
+    slowness: f64,
     /// Jobs at work.
     jobs: usize,
     /// When the work last moved; nothing while there is none.
@@ -44,6 +46,11 @@ impl Pulse {
     /// From now on it is given up after this patience.
     pub fn allow(&self, patience: Patience) {
         self.lock().patience = patience;
+    }
+
+    /// From now on the clock is so many times slower than it could be, and so may the work be.
+    pub fn stretch(&self, slowness: f64) {
+        self.lock().slowness = slowness;
     }
 
     /// Work on a job begins. Jobs at the same time have the same model.
@@ -86,14 +93,14 @@ impl Pulse {
     }
 
     /// False once the work has stood still for too long: by default 15 minutes while a model does its first job, then
-    /// ten times its longest pass, and never less than two minutes.
+    /// ten times its longest pass, and never less than two minutes; all of that longer on a slower clock.
     pub fn is_alive(&self) -> bool {
         let state = self.lock();
         let allowed = match state.known.get(&state.model) {
             Some(known) => (state.longest.max(*known) * 10).max(state.patience.least),
             None => state.patience.first,
         };
-        state.moved.is_none_or(|moved| moved.elapsed() < allowed)
+        state.moved.is_none_or(|moved| moved.elapsed() < allowed.mul_f64(state.slowness.max(1.0)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,6 +157,22 @@ mod tests {
         assert!(!pulse.is_alive());
         pulse.rest(false);
         assert!(pulse.is_alive());
+    }
+
+    #[test]
+    fn a_slower_clock_is_given_as_much_more_time() {
+        let pulse = Pulse::default();
+        pulse.begin("sd15");
+        pulse.rest(true);
+        pulse.begin("sd15");
+        pulse.stretch(2.0);
+        stood_still_for(&pulse, 239);
+        assert!(pulse.is_alive());
+        stood_still_for(&pulse, 241);
+        assert!(!pulse.is_alive());
+        stood_still_for(&pulse, 121);
+        pulse.stretch(1.0);
+        assert!(!pulse.is_alive());
     }
 
     #[test]

@@ -45,10 +45,10 @@ pub fn state() -> Value {
     let steps = vec![("stage", names(Stage::ALL.map(Stage::name)), ""), ("step", count(), ""), ("steps", count(), "")];
     let number = || json!({"type": "number"});
     let health = vec![
-        ("temp_c", number(), "of the hottest zone"),
+        ("temp_c", number(), "of the hottest zone; absent if unknown, as are the next three"),
         ("power_w", number(), "of the board"),
-        ("mem_available_mb", count(), ""),
-        ("disk_free_mb", count(), ""),
+        ("mem_available_mb", count(), "that programs can still have, in units of 2^20 bytes"),
+        ("disk_free_mb", count(), "on the store's disk, in units of 2^20 bytes"),
         ("jobs_done", count(), "since the store was made"),
         ("jobs_failed", count(), "since the store was made"),
         ("ignored", count(), "messages since the start that nobody could be answered about; absent if there were none"),

@@ -12,6 +12,8 @@ use diffused::picture::Picture;
 pub struct Painter {
     /// While set, jobs do not go beyond their first step.
     pub hold: AtomicBool,
+    /// How long a step takes.
+    pub pace: Duration,
     /// Paints what cannot be compressed.
     pub noise: bool,
     /// Jobs begun.
@@ -50,6 +52,7 @@ impl Generate for Painter {
             if let Some(stop) = watch.stop() {
                 return Err(Failure::stopped(stop));
             }
+            thread::sleep(self.pace);
             watch.heartbeat();
             if watch.wants_preview(0, step + 1) {
                 watch.preview(0, step + 1, self.paint(recipe, 0).picture);

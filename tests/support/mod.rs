@@ -8,6 +8,7 @@ pub mod flat;
 pub mod listener;
 pub mod mqtt5;
 pub mod node;
+pub mod orin;
 pub mod pixels;
 pub mod program;
 pub mod script;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use diffused::app::{AppError, Appliance, rules};
+use diffused::board::Board;
 use diffused::config::Config;
 use diffused::job::units::ClipSkip;
 use diffused::job::{AdapterFacts, AdapterKind, Fit, Mode, ModelFacts, Reading, Rules};
@@ -41,8 +42,19 @@ impl Node {
         Self::described(name, &format!("[mqtt]\nurl = '{}'", broker.url()), painter, lines, store)
     }
 
-    /// With a table `[mqtt]` of its own.
+    /// On a board that tells of itself below this folder.
+    pub fn on_board(board: &Path, broker: &Mosquitto, painter: Painter, lines: &str) -> Self {
+        let mqtt = format!("[mqtt]\nurl = '{}'", broker.url());
+        Self::built(Board::at(board), "jet1", &mqtt, painter, lines, tempfile::tempdir().unwrap())
+    }
+
+    /// With a table `[mqtt]` of its own. The machine that runs the tests may be as hot as it likes.
     pub fn described(name: &str, mqtt: &str, painter: Painter, lines: &str, store: TempDir) -> Self {
+        Self::built(Board::at(store.path()), name, mqtt, painter, lines, store)
+    }
+
+    /// On this board, with all of that.
+    pub fn built(board: Board, name: &str, mqtt: &str, painter: Painter, lines: &str, store: TempDir) -> Self {
         let text = format!("[node]\nname = '{name}'\n{mqtt}\n[store]\ndir = '{}'\n{lines}", store.path().display());
         let file = Path::new("test.toml");
         let config = Config::parse(&text, file).unwrap();
@@ -54,7 +66,8 @@ impl Node {
             Rules { models: vec![ModelFacts { adapters: Vec::new(), ..facts() }], ..rules.clone() },
         );
         let refresh = Box::new(move || gone.swap(false, Ordering::SeqCst).then(|| after.clone()));
-        let appliance = Appliance::start(&config, rules, Arc::clone(&painter) as _, refresh).unwrap();
+        let mut appliance = Appliance::connect_on(board, &config).unwrap();
+        appliance.begin(&config, rules, Arc::clone(&painter) as _, refresh).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = Some(std::thread::spawn(move || appliance.supervise(&flag)));

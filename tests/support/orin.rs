@@ -45,7 +45,10 @@ impl Orin {
         orin.gpu(0, 306_000_000);
         orin.write("proc/device-tree/model", "NVIDIA Jetson Orin Nano Developer Kit\0");
         orin.write("proc/meminfo", "MemTotal:        7802504 kB\nMemAvailable:    2365440 kB");
-        orin.write("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64");
+        orin.write(
+            "etc/nv_tegra_release",
+            "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64",
+        );
         orin.write("etc/nvpmodel.conf", "< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=1 NAME=15W >");
         orin.write("var/lib/nvpmodel/status", "pmode:0001");
         orin

@@ -7,10 +7,9 @@ use serde_json::json;
 use super::{Desk, Message};
 use crate::job::command::Admin;
 use crate::job::{Failure, Rejection, Request, Stop};
-use crate::service::activity::Mode;
 use crate::service::report::Answer;
 use crate::service::store::State;
-use crate::service::{Notice, StoreError};
+use crate::service::{Mode, Notice, StoreError};
 
 /// Under this name the store keeps what an administrator wants.
 const MODE: &str = "mode";

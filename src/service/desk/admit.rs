@@ -4,9 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{Desk, Message, RETRY_AFTER};
 use crate::job::{Code, Origin, Rejection, Request};
-use crate::service::Notice;
-use crate::service::activity::Mode;
 use crate::service::store::{Accepted, Admission, StoreError};
+use crate::service::{Heat, Mode, Notice};
 
 /// A request to a pool that was given back less often than this goes to nodes without any work only.
 const EAGER_HOPS: u8 = 8;
@@ -60,9 +59,11 @@ impl Desk {
         Ok(Err(rejection))
     }
 
-    /// Why no new request is taken, if an administrator said so.
+    /// Why no new request is taken, if an administrator said so or it is too hot.
     fn closed(&self) -> Option<Rejection> {
-        let (code, message) = match self.activity.snapshot().mode {
+        let now = self.activity.snapshot();
+        let (code, message) = match now.mode {
+            Mode::Open if now.vitals.heat == Heat::Hot => (Code::TooHot, "the board is too hot to take more work"),
             Mode::Open => return None,
             Mode::Paused => (Code::Paused, "the appliance is paused"),
             Mode::Draining => (Code::Draining, "the appliance is being drained"),

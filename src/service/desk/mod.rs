@@ -17,11 +17,10 @@ use sha2::{Digest, Sha256};
 
 pub use self::draw::{fresh_id, fresh_seed};
 pub use self::rate::{Meter, Rate};
-use super::activity::Phase;
 use super::report::unreadable_id;
 use super::store::{Repetition, StoreError};
 use super::worker::Bell;
-use super::{Activity, LiveRules, Notice, Notify, Reporter, Store};
+use super::{Activity, LiveRules, Notice, Notify, Phase, Reporter, Store};
 use crate::job::request::{Arrival, Reference, Refused};
 use crate::job::units::{Client, JobId};
 use crate::job::{Code, Origin, Rejection, Request};

@@ -7,7 +7,7 @@ use super::line::{Line, millis, time};
 use crate::diffusion::{SAMPLERS, Schedule};
 use crate::job::{AdapterKind, ModelFacts, Rules};
 use crate::picture::Format;
-use crate::service::activity::Activity;
+use crate::service::{Activity, Snapshot};
 
 /// Contract that these shapes follow.
 const CONTRACT: &str = "1.0";
@@ -84,18 +84,27 @@ impl Reporter {
             Some(at) => body.put("job", json!({"stage": at.stage.name(), "step": at.step, "steps": at.steps})),
             None => body,
         };
-        let mut health = Map::new();
-        health.insert("jobs_done".to_owned(), json!(now.jobs_done));
-        health.insert("jobs_failed".to_owned(), json!(now.jobs_failed));
-        if now.ignored > 0 {
-            health.insert("ignored".to_owned(), json!(now.ignored));
-        }
-        if let Some(last) = now.last {
-            health.insert("last_ms".to_owned(), json!(millis(last)));
-        }
         let alerts: Vec<&str> = now.alerts.iter().map(|alert| alert.name()).collect();
-        body.put("model", &now.model).put("alerts", alerts).put("health", health).done()
+        body.put("model", &now.model).put("alerts", alerts).put("health", health(&now)).done()
     }
+}
+
+/// How board and jobs are; what is unknown is left out.
+fn health(now: &Snapshot) -> Map<String, Value> {
+    let tenths = |value: f64| json!((value * 10.0).round() / 10.0);
+    let mebibytes = |bytes: u64| json!(bytes >> 20);
+    let vitals = &now.vitals;
+    let all = [
+        ("temp_c", vitals.celsius.map(tenths)),
+        ("power_w", vitals.watts.map(tenths)),
+        ("mem_available_mb", vitals.memory.map(mebibytes)),
+        ("disk_free_mb", vitals.disk.map(mebibytes)),
+        ("jobs_done", Some(json!(now.jobs_done))),
+        ("jobs_failed", Some(json!(now.jobs_failed))),
+        ("ignored", Some(json!(now.ignored)).filter(|_| now.ignored > 0)),
+        ("last_ms", now.last.map(|last| json!(millis(last)))),
+    ];
+    all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// How many adapters of each kind the store has, whether they fit or not.
@@ -150,7 +159,34 @@ fn told_of(model: &ModelFacts, default: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Limits, Mode};
+    use crate::job::{Limits, Mode, Progress, Stage};
+    use crate::service::{Alert, Heat, Phase, Vitals};
+    use std::time::Duration;
+
+    #[test]
+    fn state_stays_small_whatever_the_board_tells() {
+        let activity = Activity::new(u64::from(u32::MAX), 100_000, &"m".repeat(64));
+        activity.change(|now| {
+            now.phase = Phase::Working;
+            now.progress = Some(Progress { stage: Stage::Denoise, step: 150, steps: 150, k: 3 });
+            now.vitals = Vitals {
+                celsius: Some(104.96),
+                heat: Heat::Hot,
+                watts: Some(1234.56),
+                memory: Some(1 << 50),
+                disk: Some(1 << 60),
+                ..Vitals::default()
+            };
+            (now.queue, now.jobs_done, now.jobs_failed) = (100_000, 1 << 40, 1 << 40);
+            (now.ignored, now.last) = (1 << 40, Some(Duration::from_secs(1 << 30)));
+            Alert::ALL.into_iter().for_each(|alert| now.alert(alert, true));
+        });
+        let state = Reporter::new(&"n".repeat(32)).state(&activity);
+        assert!(state.len() <= 768, "{} bytes: {state}", state.len());
+        let state: Value = serde_json::from_str(&state).unwrap();
+        assert_eq!((&state["health"]["temp_c"], &state["health"]["power_w"]), (&json!(105.0), &json!(1234.6)));
+        assert_eq!((&state["lifecycle"], &state["accepting"]), (&json!("degraded"), &json!(false)));
+    }
 
     #[test]
     fn info_stays_small_whatever_a_node_has() {

@@ -30,6 +30,7 @@ impl Bell {
     /// A running job is to end.
     pub fn cancel(&self, job: JobKey) {
         self.lock().cancelled.insert(job);
+        self.wakes.notify_all();
     }
 
     /// The appliance is to end: running work is given back.
@@ -56,6 +57,12 @@ impl Bell {
         let state = self.lock();
         let waited = self.wakes.wait_timeout_while(state, time, |wishes| !wishes.rung && !wishes.stopping);
         waited.unwrap_or_else(PoisonError::into_inner).0.rung = false;
+    }
+
+    /// Until the time is over, or this job or the appliance is to end.
+    pub(super) fn rest(&self, job: JobKey, time: Duration) {
+        let goes_on = |wishes: &mut Wishes| !wishes.stopping && !wishes.cancelled.contains(&job);
+        drop(self.wakes.wait_timeout_while(self.lock(), time, goes_on));
     }
 
     fn lock(&self) -> MutexGuard<'_, Wishes> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Ending;
 use crate::job::{Code, Request};
+use crate::service::Tally;
 use crate::service::store::{JobKey, Queued};
 
 /// The jobs at work. Its lock is held while the next one is chosen.
@@ -19,6 +20,8 @@ pub(super) struct Begun {
     pub(super) seq: u64,
     /// When it began, by a clock that nobody sets.
     pub(super) since: Instant,
+    /// What the board's figures added up to then.
+    pub(super) tally: Tally,
 }
 
 #[derive(Default)]

@@ -53,13 +53,14 @@ impl Worker {
     /// Says that a job begins, unless it was cancelled meanwhile.
     pub(super) fn begin(&self, job: Queued, request: Request) -> Result<Option<Begun>, StoreError> {
         let (since, attempt) = (Instant::now(), job.attempts + 1);
+        let tally = self.activity.tally();
         let begin = |store: &Store| store.begin(job.key, SystemTime::now(), |seq| self.started(&request, seq, attempt));
         let Some(seq) = self.insist(begin)?.flatten() else { return Ok(None) };
         self.activity.change(|now| now.began = Some(since));
         (self.notify)(Notice::Mail);
         (self.notify)(Notice::State);
         self.pulse.begin(&request.recipe.model);
-        Ok(Some(Begun { job, request: Arc::new(request), seq, since }))
+        Ok(Some(Begun { job, request: Arc::new(request), seq, since, tally }))
     }
 
     /// Has the pictures of a job made, and stores them.
@@ -79,7 +80,8 @@ impl Worker {
         let onlooker = Onlooker {
             worker: self,
             begun,
-            give_up: begun.since + left.unwrap_or(self.job_time).min(self.job_time),
+            expires: left.map(|left| begun.since + left),
+            pace: Mutex::default(),
             told: Mutex::new(None),
             shown: Mutex::default(),
         };
@@ -106,7 +108,8 @@ impl Worker {
             store.finish(job.key, &end, |seq| self.reporter.done(request, seq, queued, ran, &pictures))
         })?;
         self.insist(|store| store.count("jobs_done"))?;
-        tracing::info!(job = job.address.id.as_str(), ms = ran.as_millis() as u64, pictures = made.len(), "job done");
+        let (ms, joules) = (ran.as_millis() as u64, self.activity.tally().energy_since(&begun.tally, ran));
+        tracing::info!(job = job.address.id.as_str(), ms, pictures = made.len(), joules, "job done");
         Ok(())
     }
 

@@ -13,7 +13,7 @@ pub use self::bell::Bell;
 pub use self::crew::Crew;
 use self::crew::{Begun, State};
 use super::store::StoreError;
-use super::{Activity, LiveRules, Mode, Notice, Notify, Pulse, Reporter, Store};
+use super::{Activity, LiveRules, Notice, Notify, Pulse, Reporter, Store};
 use crate::job::{Failure, Generate, Stop};
 
 /// After so many failed inferences in a row the fault lies with the appliance.
@@ -43,7 +43,7 @@ pub struct Worker {
     pub notify: Notify,
     /// How long finished jobs are remembered.
     pub keep: Duration,
-    /// How long a job may run.
+    /// How long a job may run, apart from what heat costs it.
     pub job_time: Duration,
     /// The jobs at work.
     pub crew: Crew,
@@ -85,7 +85,9 @@ impl Worker {
             if self.crew.lock().left(begun.job.key, &ending) >= INFERENCE_FAULTS {
                 return Err(WorkerError::Inference);
             }
-            self.idle(matches!(ending, Ending::Done).then(|| begun.since.elapsed()))?;
+            let ran = begun.since.elapsed();
+            self.idle(matches!(ending, Ending::Done).then_some(ran))?;
+            self.bell.rest(begun.job.key, self.activity.heat().rest(ran));
         }
         Ok(())
     }
@@ -96,7 +98,7 @@ impl Worker {
         if crew.is_time_to_sweep(SWEEP_EVERY) {
             self.insist(|store| store.forget(SystemTime::now(), self.keep))?;
         }
-        while self.activity.snapshot().mode != Mode::Paused {
+        while self.activity.snapshot().may_begin() {
             let Some(job) = self.insist(|store| store.next_job(SystemTime::now()))?.flatten() else { break };
             let begun = match self.reread(&job) {
                 Ok(request) if !crew.has_room_for(&job, &request) => break,
@@ -166,7 +168,7 @@ impl Worker {
                 (now.queue, now.jobs_done, now.jobs_failed) = (queue, done, failed);
             }
             // Between two jobs of a queue it is as busy as in them.
-            now.began = now.began.filter(|_| now.queue > 0 && now.mode != Mode::Paused);
+            now.began = now.began.filter(|_| now.queue > 0 && now.may_begin());
             now.last = ran.or(now.last);
         });
         (self.notify)(Notice::Mail);

@@ -1,6 +1,6 @@
 //! Looks on while a job's pictures are made.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Worker;
@@ -19,10 +19,20 @@ const PREVIEW_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Onlooker<'a> {
     pub(super) worker: &'a Worker,
     pub(super) begun: &'a Begun,
-    /// When it may run no longer, by a clock that nobody sets.
-    pub(super) give_up: Instant,
+    /// When its requester wants it no longer, by a clock that nobody sets.
+    pub(super) expires: Option<Instant>,
+    pub(super) pace: Mutex<Pace>,
     pub(super) told: Mutex<Option<Instant>>,
     pub(super) shown: Mutex<Shown>,
+}
+
+/// The steps of a job and the rests between them.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// When the step at work began.
+    step: Option<Instant>,
+    /// All rests so far.
+    rested: Duration,
 }
 
 /// The previews that were made.
@@ -71,6 +81,32 @@ impl Onlooker<'_> {
     }
 }
 
+impl Onlooker<'_> {
+    /// A step begins. While it is hot the job rests before it for as long as the last one took.
+    fn rest_before_step(&self) {
+        let took = self.pace().step.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let rest = self.worker.activity.heat().rest(took);
+        let begun = Instant::now();
+        if !rest.is_zero() {
+            self.worker.bell.rest(self.begun.job.key, rest);
+            self.worker.pulse.step();
+        }
+        let mut pace = self.pace();
+        pace.rested += begun.elapsed();
+        pace.step = Some(Instant::now());
+    }
+
+    /// How long it has been at work: neither rests nor what slower clocks cost count.
+    fn worked(&self) -> Duration {
+        let lost = self.worker.activity.tally().lost.saturating_sub(self.begun.tally.lost);
+        self.begun.since.elapsed().saturating_sub(lost + self.pace().rested)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Watch for Onlooker<'_> {
     fn progress(&self, progress: Progress) {
         self.worker.pulse.step();
@@ -80,6 +116,9 @@ impl Watch for Onlooker<'_> {
             let (id, seq) = (&self.begun.request.id, self.begun.seq);
             let body = self.worker.reporter.progress(id, seq, progress, self.rest(progress));
             (self.worker.notify)(Notice::Progress { address: self.begun.job.address.clone(), body });
+        }
+        if progress.stage == Stage::Denoise {
+            self.rest_before_step();
         }
     }
 
@@ -94,7 +133,8 @@ impl Watch for Onlooker<'_> {
         if self.worker.bell.is_stopping() {
             return Some(Stop::Shutdown);
         }
-        (Instant::now() >= self.give_up).then_some(Stop::Expired)
+        let is_late = self.expires.is_some_and(|expires| Instant::now() >= expires);
+        (is_late || self.worked() >= self.worker.job_time).then_some(Stop::Expired)
     }
 
     fn wants_preview(&self, _: usize, step: usize) -> bool {

@@ -1,0 +1,197 @@
+//! Boards that become hot, slow or throttled, each a made-up sysfs tree below the service in this process.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::broker::Mosquitto;
+use crate::support::fake::Painter;
+use crate::support::listener::Listener;
+use crate::support::node::Node;
+use crate::support::orin::Orin;
+
+const REQUEST: &str = "diffused/jet1/request/esp32";
+
+/// Longer than the board is left alone between two looks.
+const A_LOOK: Duration = Duration::from_millis(2500);
+
+/// A service on a made-up board, and who asks and hears it.
+struct Bench {
+    broker: Mosquitto,
+    listener: Listener,
+    node: Node,
+}
+
+impl Bench {
+    fn new(orin: &Orin, painter: Painter, lines: &str) -> Self {
+        let broker = Mosquitto::start();
+        let listener = Listener::start(&broker);
+        let node = Node::on_board(orin.root(), &broker, painter, lines);
+        listener.first_where("jet1/availability", |heard| heard.text() == "online");
+        Self { broker, listener, node }
+    }
+
+    fn ask(&self, id: &str) {
+        self.broker.publish(REQUEST, json!({"id": id, "prompt": "x"}).to_string(), &[]);
+    }
+
+    /// Waits for a `state` of which this is true.
+    fn state(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        self.listener.first_where("jet1/state", |heard| fits(&heard.json())).json()
+    }
+
+    fn newest_state(&self) -> Value {
+        self.listener.on("jet1/state").last().unwrap().json()
+    }
+}
+
+#[test]
+fn a_board_that_gets_too_hot_stops_taking_work_and_loses_none() {
+    let orin = Orin::new();
+    orin.heat(60.0);
+    let bench = Bench::new(&orin, Painter::holding(), "");
+    bench.ask("runs");
+    bench.listener.status("runs", "started");
+    bench.ask("waits");
+    bench.listener.status("waits", "accepted");
+    assert_eq!(bench.newest_state()["accepting"], json!(true));
+
+    orin.heat(105.0);
+    let hot = bench.state(|state| state["alerts"] == json!(["too_hot"]));
+    assert_eq!((&hot["lifecycle"], &hot["accepting"]), (&json!("degraded"), &json!(false)));
+    assert_eq!(hot["health"]["temp_c"], json!(105.0));
+    bench.ask("refused");
+    let refused = bench.listener.status("refused", "rejected");
+    assert_eq!((&refused["code"], &refused["retryable"]), (&json!("too_hot"), &json!(true)));
+    assert!(refused["retry_after_ms"].as_u64().unwrap() >= 1000, "{refused}");
+
+    // What runs goes on; what waits does not begin, neither now nor when it is only a little cooler.
+    bench.node.painter.let_go();
+    bench.listener.status("runs", "done");
+    orin.heat(90.0);
+    std::thread::sleep(A_LOOK);
+    assert_eq!(bench.listener.states("waits"), ["accepted"]);
+    bench.ask("refused-too");
+    assert_eq!(bench.listener.status("refused-too", "rejected")["code"], json!("too_hot"));
+
+    orin.heat(60.0);
+    bench.listener.status("waits", "done");
+    bench.ask("refused");
+    bench.listener.status("refused", "done");
+    let cool = bench.state(|state| state["alerts"] == json!([]) && state["health"]["jobs_done"] == json!(3));
+    assert_eq!(cool["health"]["jobs_failed"], json!(0));
+}
+
+#[test]
+fn a_board_that_is_too_hot_from_the_start_begins_nothing() {
+    let orin = Orin::new();
+    orin.heat(96.0);
+    let bench = Bench::new(&orin, Painter::default(), "");
+    bench.ask("a1");
+    assert_eq!(bench.listener.status("a1", "rejected")["code"], json!("too_hot"));
+    assert_eq!(bench.node.painter.begun(), 0);
+}
+
+/// The control: the same heat where nobody says that it is too much.
+#[test]
+fn without_trip_points_and_settings_no_heat_stops_the_work() {
+    let orin = Orin::without_trips();
+    orin.heat(105.0);
+    let bench = Bench::new(&orin, Painter::default(), "");
+    bench.ask("a1");
+    bench.listener.status("a1", "done");
+    let state = bench.newest_state();
+    assert_eq!((&state["alerts"], &state["health"]["temp_c"]), (&json!([]), &json!(105.0)));
+}
+
+#[test]
+fn an_operators_own_temperatures_stop_a_board_that_tells_no_trip_points() {
+    let orin = Orin::without_trips();
+    orin.heat(65.0);
+    let bench = Bench::new(&orin, Painter::default(), "[thermal]\npause = 70\nresume = 55");
+    bench.ask("a1");
+    bench.listener.status("a1", "done");
+    orin.heat(71.0);
+    bench.state(|state| state["alerts"] == json!(["too_hot"]));
+    orin.heat(65.0);
+    std::thread::sleep(A_LOOK);
+    bench.ask("a2");
+    assert_eq!(bench.listener.status("a2", "rejected")["code"], json!("too_hot"));
+    orin.heat(54.0);
+    bench.state(|state| state["health"]["temp_c"] == json!(54.0));
+    bench.ask("a2");
+    bench.listener.status("a2", "done");
+}
+
+#[test]
+fn where_it_is_hot_a_job_rests_between_its_steps() {
+    let orin = Orin::new();
+    orin.heat(90.0);
+    let step = Duration::from_millis(100);
+    let bench = Bench::new(&orin, Painter { pace: step, ..Painter::default() }, "");
+    bench.ask("a1");
+    let done = bench.listener.status("a1", "done");
+    // Four steps and the three rests between them; without rests it would be four steps and what a busy machine adds.
+    assert!(done["run_ms"].as_u64().unwrap() >= 700, "{done}");
+    assert_eq!(bench.newest_state()["alerts"], json!([]), "slower is no fault");
+}
+
+#[test]
+fn a_job_that_rests_can_be_cancelled_at_once() {
+    let orin = Orin::new();
+    orin.heat(90.0);
+    let bench = Bench::new(&orin, Painter { pace: Duration::from_secs(5), ..Painter::default() }, "");
+    bench.ask("a1");
+    // The second step is told before the rest.
+    bench.listener.first_where("/a1/progress", |heard| heard.json()["step"] == json!(1));
+    let asked = Instant::now();
+    bench.broker.publish("diffused/jet1/command/esp32", r#"{"id":"c1","command":"cancel","job":"a1"}"#, &[]);
+    bench.listener.status("a1", "cancelled");
+    assert!(asked.elapsed() < Duration::from_secs(4), "a rest of five seconds took {:?} more", asked.elapsed());
+}
+
+#[test]
+fn a_job_has_more_time_on_a_slower_clock() {
+    let orin = Orin::new();
+    orin.gpu(1000, 306_000_000);
+    let runs_five_seconds = Painter { pace: Duration::from_millis(1250), ..Painter::default() };
+    let bench = Bench::new(&orin, runs_five_seconds, "[limits]\njob_time = '3s'");
+    bench.ask("slow");
+    bench.listener.status("slow", "done");
+    // The control: at full speed the same job has its three seconds and no more.
+    orin.gpu(1000, 1_224_000_000);
+    std::thread::sleep(A_LOOK);
+    bench.ask("fast");
+    bench.listener.status("fast", "expired");
+}
+
+#[test]
+fn health_is_what_the_board_tells_and_nothing_that_it_does_not() {
+    let orin = Orin::new();
+    let bench = Bench::new(&orin, Painter::default(), "");
+    let health = bench.newest_state()["health"].clone();
+    assert_eq!((&health["temp_c"], &health["power_w"]), (&json!(50.0), &json!(6.4)));
+    assert_eq!(health["mem_available_mb"], json!(2310));
+    assert!(health["disk_free_mb"].as_u64().unwrap() > 0);
+    let empty = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let _node = Node::on_board(empty.path(), &broker, Painter::default(), "");
+    let state = listener.first("jet1/state").json();
+    let keys: Vec<&String> = state["health"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["disk_free_mb", "jobs_done", "jobs_failed"]);
+}
+
+#[test]
+fn hardware_that_slows_itself_down_is_an_alert_and_stops_nothing() {
+    let orin = Orin::new();
+    orin.events(2, 5);
+    let bench = Bench::new(&orin, Painter::default(), "");
+    std::thread::sleep(A_LOOK);
+    assert_eq!(bench.newest_state()["alerts"], json!([]), "what was counted before is over");
+    orin.events(2, 6);
+    let throttled = bench.state(|state| state["alerts"] == json!(["throttled"]));
+    assert_eq!(throttled["accepting"], json!(true));
+    bench.ask("a1");
+    bench.listener.status("a1", "done");
+}
