@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::chaos::node::Node as Process;
 use crate::support::broker::Mosquitto;
+use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::Listener;
 use crate::support::node::Node;
@@ -173,9 +175,13 @@ fn health_is_what_the_board_tells_and_nothing_that_it_does_not() {
     assert_eq!((&health["temp_c"], &health["power_w"]), (&json!(50.0), &json!(6.4)));
     assert_eq!(health["mem_available_mb"], json!(2310));
     assert!(health["disk_free_mb"].as_u64().unwrap() > 0);
+    let device = |bench: &Bench| bench.listener.first("jet1/info").json().get("device").cloned();
+    assert_eq!(device(&bench), Some(json!("NVIDIA Jetson Orin Nano Developer Kit")));
     drop(bench);
     ["sys", "proc"].into_iter().for_each(|folder| orin.remove(folder));
-    let state = Bench::new(&orin, Painter::default(), "").newest_state();
+    let bench = Bench::new(&orin, Painter::default(), "");
+    assert_eq!(device(&bench), None);
+    let state = bench.newest_state();
     let keys: Vec<&String> = state["health"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["disk_free_mb", "jobs_done", "jobs_failed"]);
 }
@@ -192,4 +198,32 @@ fn hardware_that_slows_itself_down_is_an_alert_and_stops_nothing() {
     assert_eq!(throttled["accepting"], json!(true));
     bench.ask("a1");
     bench.listener.status("a1", "done");
+}
+
+/// What a service says of a job of two seconds and a half on this board.
+fn log_of_a_job(orin: &Orin) -> String {
+    let (broker, folder) = (Mosquitto::start(), tempfile::tempdir().unwrap());
+    let listener = Listener::start(&broker);
+    let board = orin.root().to_str().unwrap();
+    let lines = "[log]\nlevel = 'info'\n";
+    let mut node = Process::new(folder.path(), broker.port, lines, &["--pass", "2500", "--board", board]);
+    node.spawn();
+    listener.first_where("jet1/availability", |heard| heard.text() == "online");
+    broker.publish(REQUEST, r#"{"id":"a1","prompt":"x"}"#, &[]);
+    listener.status("a1", "done");
+    eventually("the log tells of the job", || node.log().contains("job done"));
+    node.log().lines().find(|line| line.contains("job done")).unwrap().to_owned()
+}
+
+#[test]
+fn the_log_tells_the_energy_of_a_job_where_power_is_measured() {
+    let orin = Orin::new();
+    orin.rail("sys/class/hwmon/hwmon1", 1, "VDD_IN", 5000, 3000);
+    let line = log_of_a_job(&orin);
+    let number = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)?.parse::<f64>().ok());
+    let known = number("ms=").zip(number("joules="));
+    let (ms, joules) = known.unwrap_or_else(|| panic!("{line}"));
+    assert!((joules - 15.0 * ms / 1000.0).abs() < 0.1, "{line}");
+    orin.remove("sys/class/hwmon");
+    assert!(!log_of_a_job(&orin).contains("joules"));
 }

@@ -79,10 +79,10 @@ impl Appliance {
     pub fn connect_on(board: Board, config: &Config) -> Result<Self, AppError> {
         let (signals, inbox) = mpsc::sync_channel(SIGNALS);
         let shared = Shared::new(config, signals)?;
+        let courier = shared.courier(config, &board)?;
         let mut sampler = shared.sampler(config, board);
         // The first look comes before the first job, which might find the board too hot.
         sampler.tick();
-        let courier = shared.courier(config)?;
         courier.desk.remember_mode()?;
         let will = link::last_will(config.topics.availability());
         let leaving = Arc::new(AtomicBool::new(false));

@@ -87,7 +87,7 @@ impl Shared {
         Sampler::new(board, config.thermal, &config.store, hears)
     }
 
-    pub(super) fn courier(&self, config: &Config) -> Result<Courier, StoreError> {
+    pub(super) fn courier(&self, config: &Config, board: &Board) -> Result<Courier, StoreError> {
         let told = |key: &str| config.image.get(key).cloned().unwrap_or_default();
         Ok(Courier {
             desk: Desk {
@@ -108,6 +108,7 @@ impl Shared {
             facts: NodeFacts {
                 pools: config.pools.iter().map(|pool| pool.as_str().to_owned()).collect(),
                 accelerator: config.engine.accelerator.accelerator.name().to_owned(),
+                device: board.identity().model,
                 queue: config.queue,
                 per_client: config.per_client,
                 packet_bytes: config.broker.max_packet as usize,

@@ -1,6 +1,6 @@
 //! The whole service around a generator that does what the prompt says: for tests that kill it.
 //!
-//!     fake-node --config FILE --log FILE [--pass MS] [--leak BYTES] [--patience MS]
+//!     fake-node --config FILE --log FILE [--pass MS] [--leak BYTES] [--patience MS] [--board DIR]
 //!
 //! The prompt is a name and, after a blank, what is to happen: `crash` (the process aborts), `crash-once` (only the
 //! first time), `hang` (no sign of life for ever), `fail`, `oom`, `slow:MS`. The pixels follow from the seed and the size.
@@ -27,6 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use diffused::app::{Appliance, rules};
+use diffused::board::Board;
 use diffused::config::Config;
 use diffused::job::{Code, Failure, Generate, Made, Progress, Recipe, Stage, Watch};
 use diffused::picture::Picture;
@@ -49,12 +50,19 @@ struct Args {
     /// Milliseconds that work may stand still; the service's own limits if absent
     #[arg(long)]
     patience: Option<u64>,
+    /// Where the board tells of itself; this machine if absent
+    #[arg(long)]
+    board: Option<PathBuf>,
 }
 
 fn main() {
     let args = Args::parse();
     let config = Config::load(&args.config).unwrap_or_else(|faults| panic!("{faults}"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level(&config.log.level)).init();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .with_max_level(level(&config.log.level))
+        .init();
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).unwrap();
@@ -64,7 +72,11 @@ fn main() {
     });
     let rules = rules(&config, vec![flat::flat()], &args.config).unwrap();
     let actor = Actor { log: Log::open(&args.log), pass: Duration::from_millis(args.pass), leak: args.leak };
-    let started = Appliance::start(&config, rules, Arc::new(actor), Box::new(|| None));
+    let board = args.board.map_or_else(Board::here, |root| Board::at(&root));
+    let started = Appliance::connect_on(board, &config).and_then(|mut appliance| {
+        appliance.begin(&config, rules, Arc::new(actor), Box::new(|| None))?;
+        Ok(appliance)
+    });
     if let Err(error) = started.and_then(|appliance| appliance.patient(patience).supervise(&stop)) {
         tracing::error!(%error, "the service ended");
         std::process::exit(1);

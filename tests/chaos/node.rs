@@ -15,8 +15,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Not started. Its files lie in `folder`, its store too unless `lines`, its configuration, say otherwise;
-    /// `arguments` are those of `fake-node`.
+    /// Not started. Its files lie in `folder`, its store and its log of warnings too unless `lines`, its configuration,
+    /// say otherwise; `arguments` are those of `fake-node`.
     pub fn new(folder: &Path, port: u16, lines: &str, arguments: &[&str]) -> Self {
         Self::named("jet1", folder, port, lines, arguments)
     }
@@ -24,9 +24,8 @@ impl Node {
     /// With a name of its own, so that several can work for a pool.
     pub fn named(name: &str, folder: &Path, port: u16, lines: &str, arguments: &[&str]) -> Self {
         let store = if lines.contains("[store]") { String::new() } else { "[store]\ndir = 'store'\n".to_owned() };
-        let config = format!(
-            "[node]\nname = '{name}'\n[mqtt]\nurl = 'mqtt://127.0.0.1:{port}'\n[log]\nlevel = 'warn'\n{store}{lines}"
-        );
+        let log = if lines.contains("[log]") { "" } else { "[log]\nlevel = 'warn'\n" };
+        let config = format!("[node]\nname = '{name}'\n[mqtt]\nurl = 'mqtt://127.0.0.1:{port}'\n{log}{store}{lines}");
         std::fs::write(folder.join("diffused.toml"), config).unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         Self { folder: folder.to_owned(), arguments, environment: Vec::new(), child: None }
@@ -88,6 +87,11 @@ impl Node {
     pub fn work(&self) -> Vec<Work> {
         let text = std::fs::read_to_string(self.folder.join("work.log")).unwrap_or_default();
         text.lines().map(line).collect()
+    }
+
+    /// What it wrote to its log, in all lives of the process.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("node.log")).unwrap_or_default()
     }
 
     /// A number of kibibytes or pieces from `/proc/PID/status`, such as `VmRSS` and `Threads`.

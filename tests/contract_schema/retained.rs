@@ -25,7 +25,7 @@ pub fn info() -> Value {
         ("time", time(), "absent while the clock is unset"),
         ("pools", list(text()), "that the node works for"),
         ("accelerator", text(), ""),
-        ("device", text(), "absent if unknown"),
+        ("device", text(), "the board, as it names itself; absent if unknown"),
         ("models", list(model()), "the default one first"),
         ("samplers", list(names(SAMPLERS.iter().map(|it| it.name))), ""),
         ("schedules", list(names(Schedule::ALL.iter().map(|it| it.name()))), ""),

@@ -202,6 +202,11 @@ pub fn unreadable_id(hash: &[u8; 32]) -> String {
     format!("invalid-{}", hex(&hash[..4]))
 }
 
+/// A measured figure without the digits that mean nothing.
+pub fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
 /// Bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Reporter;
 use super::line::{Line, millis, time};
+use super::{Reporter, tenths};
 use crate::diffusion::{SAMPLERS, Schedule};
 use crate::job::{AdapterKind, ModelFacts, Rules};
 use crate::picture::Format;
@@ -25,6 +25,8 @@ pub struct NodeFacts {
     pub pools: Vec<String>,
     /// The configured accelerator.
     pub accelerator: String,
+    /// The board, as it names itself.
+    pub device: Option<String>,
     /// Jobs that the queue holds.
     pub queue: u64,
     /// Open jobs that a client may have.
@@ -51,6 +53,7 @@ impl Reporter {
             .maybe("time", time())
             .put("pools", &facts.pools)
             .put("accelerator", &facts.accelerator)
+            .maybe("device", facts.device.as_ref())
             .put("models", models)
             .put("samplers", SAMPLERS.iter().map(|sampler| sampler.name).collect::<Vec<_>>())
             .put("schedules", Schedule::ALL.iter().map(|schedule| schedule.name()).collect::<Vec<_>>())
@@ -91,12 +94,12 @@ impl Reporter {
 
 /// How board and jobs are; what is unknown is left out.
 fn health(now: &Snapshot) -> Map<String, Value> {
-    let tenths = |value: f64| json!((value * 10.0).round() / 10.0);
+    let figure = |value: f64| json!(tenths(value));
     let mebibytes = |bytes: u64| json!(bytes >> 20);
     let vitals = &now.vitals;
     let all = [
-        ("temp_c", vitals.celsius.map(tenths)),
-        ("power_w", vitals.watts.map(tenths)),
+        ("temp_c", vitals.celsius.map(figure)),
+        ("power_w", vitals.watts.map(figure)),
         ("mem_available_mb", vitals.memory.map(mebibytes)),
         ("disk_free_mb", vitals.disk.map(mebibytes)),
         ("jobs_done", Some(json!(now.jobs_done))),
@@ -200,6 +203,7 @@ mod tests {
         let facts = NodeFacts {
             pools: vec!["p".repeat(32); 8],
             accelerator: "tensorrt".to_owned(),
+            device: Some("NVIDIA Jetson AGX Orin Developer Kit".to_owned()),
             queue: 1,
             per_client: 1,
             packet_bytes: 1,

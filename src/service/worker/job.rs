@@ -11,7 +11,7 @@ use super::{Ending, Worker};
 use crate::job::request::Arrival;
 use crate::job::{Code, Failure, Made, Request, Stop};
 use crate::picture::Encoded;
-use crate::service::report::hex;
+use crate::service::report::{hex, tenths};
 use crate::service::store::{Delivery, Finished, Queued, State, StoreError};
 use crate::service::{Notice, Store};
 
@@ -108,7 +108,8 @@ impl Worker {
             store.finish(job.key, &end, |seq| self.reporter.done(request, seq, queued, ran, &pictures))
         })?;
         self.insist(|store| store.count("jobs_done"))?;
-        let (ms, joules) = (ran.as_millis() as u64, self.activity.tally().energy_since(&begun.tally, ran));
+        let joules = self.activity.tally().energy_since(&begun.tally, ran).map(tenths);
+        let ms = ran.as_millis() as u64;
         tracing::info!(job = job.address.id.as_str(), ms, pictures = made.len(), joules, "job done");
         Ok(())
     }
