@@ -26,6 +26,7 @@ use self::farewell::Farewell;
 use self::flight::Flight;
 use self::inbox::Inbox;
 use self::limit::Limit;
+use self::retained::Important;
 use self::trouble::Trouble;
 use super::door::Pool;
 use super::link::Gate;
@@ -34,7 +35,7 @@ use super::wire::Outgoing;
 use super::{Signal, Topics};
 use crate::job::Rules;
 use crate::service::report::NodeFacts;
-use crate::service::{Alert, Desk, Lifecycle, Notice, StoreError};
+use crate::service::{Alert, Desk, Notice, StoreError};
 
 /// What a picture's packet needs beside the picture, generously.
 const PACKET_HEAD: usize = 1024;
@@ -133,7 +134,7 @@ struct Talk {
     retained: VecDeque<Outgoing>,
     /// Answers that are not stored.
     answers: VecDeque<Answer>,
-    state_sent: Option<(Instant, (Lifecycle, Vec<Alert>))>,
+    state_sent: Option<(Instant, Important)>,
     state_changed: bool,
     /// The rules that `info` told of last.
     rules_told: Option<Arc<Rules>>,

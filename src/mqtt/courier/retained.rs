@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Talk;
 use crate::mqtt::wire::{Content, Outgoing};
-use crate::service::{Phase, StoreError};
+use crate::service::{Alert, Lifecycle, Phase, Snapshot, StoreError};
 
 /// `state` goes out at most this often while nothing important changes.
 const STATE_EVERY: Duration = Duration::from_secs(10);
@@ -74,8 +74,7 @@ impl Talk {
         if !self.line.subscribed {
             return;
         }
-        let now = self.courier.desk.activity.snapshot();
-        let important = (now.lifecycle(), now.alerts);
+        let important = Important::of(&self.courier.desk.activity.snapshot());
         let due = self
             .state_sent
             .as_ref()
@@ -86,8 +85,8 @@ impl Talk {
     }
 
     pub(super) fn queue_state(&mut self) {
-        let now = self.courier.desk.activity.snapshot();
-        self.state_sent = Some((Instant::now(), (now.lifecycle(), now.alerts)));
+        let important = Important::of(&self.courier.desk.activity.snapshot());
+        self.state_sent = Some((Instant::now(), important));
         self.state_changed = false;
         let state = self.courier.desk.reporter.state(&self.courier.desk.activity);
         let content = Content::Marked(self.courier.mark.clone());
@@ -97,5 +96,41 @@ impl Talk {
     pub(super) fn queue_availability(&mut self, word: &str) {
         let topic = self.courier.topics.availability();
         self.keep(Outgoing::retained(topic, word.to_owned(), Content::Text));
+    }
+}
+
+/// What of the state is told as soon as it changes.
+#[derive(PartialEq)]
+pub(super) struct Important {
+    lifecycle: Lifecycle,
+    alerts: Vec<Alert>,
+    /// Of several jobs at the same time one may still be told of when another has ended and nothing is left to do.
+    at_work: bool,
+}
+
+impl Important {
+    fn of(now: &Snapshot) -> Self {
+        Self { lifecycle: now.lifecycle(), alerts: now.alerts.clone(), at_work: now.progress.is_some() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Progress, Stage};
+    use crate::service::Activity;
+
+    #[test]
+    fn a_job_that_is_over_is_not_told_of_until_something_else_happens() {
+        let activity = Activity::new(1, 4, "");
+        let important = || Important::of(&activity.snapshot());
+        let idle = important();
+        let at = Progress { stage: Stage::Denoise, step: 1, steps: 4, k: 0 };
+        activity.change(|now| now.progress = Some(at));
+        let (busy, step) = (important(), Progress { step: 2, ..at });
+        activity.change(|now| now.progress = Some(step));
+        assert!(idle != busy && busy == important(), "a step more is no reason");
+        activity.change(|now| now.progress = None);
+        assert!(idle == important());
     }
 }
