@@ -77,8 +77,10 @@ def run(command):
 
 
 def diffused(args, verb, more, also=""):
-    common = ["--model", args.model, "--sampler", "euler", "--steps", args.steps, "--guidance-scale", args.guidance]
-    return run([str(word) for word in [args.program, *verb, *common, *more, *shlex.split(args.options), *shlex.split(also)]])
+    also = shlex.split(also)
+    model = [] if "--model" in also else ["--model", args.model]
+    common = [*model, "--sampler", "euler", "--steps", args.steps, "--guidance-scale", args.guidance]
+    return run([str(word) for word in [args.program, *verb, *common, *more, *shlex.split(args.options), *also]])
 
 
 def ours(args, peer):
@@ -110,7 +112,7 @@ def measured(args, peer, first):
     picture = args.scratch / f"{peer}.png"
     if peer in ("optimum", "torch", "openvino"):
         return theirs(args, peer, picture)
-    if first:
+    if first and not picture.exists():
         options = ["--seed", 0, "--width", args.width, "--height", args.height, "-o", picture]
         diffused(args, ["generate", f"{args.prompt} 0"], options, args.also.get(peer, ""))
     return ours(args, peer)
