@@ -35,6 +35,7 @@
 //! | `requester` | our requester against nodes that do what a test tells them |
 //! | `reuse` | U-Nets that were cut in two |
 //! | `schema` | the JSON Schemas and the AsyncAPI document: current, and one with the parser and with what goes out |
+//! | `home_assistant` | what Home Assistant is told, and what Home Assistant itself makes of it |
 //! | `clients` | clients that we did not write, each a whole round trip |
 //! | `contract_schema` | writes the contract down for machines |
 //! | `support` | mosquitto and mqtt5, an independent listener, the fake generator |
@@ -68,6 +69,7 @@ mod formats;
 mod generate;
 mod golden;
 mod heat;
+mod home_assistant;
 mod import;
 mod links;
 mod memory;

@@ -117,6 +117,7 @@ impl Shared {
                 }),
             },
             shortcut: config.shortcut,
+            home_assistant: config.home_assistant.clone(),
             retain_image: config.retain_image,
             gate: Arc::clone(&self.gate),
             mark: self.store.mark()?,

@@ -2,6 +2,7 @@
 
 mod broker;
 mod engine;
+mod home_assistant;
 mod reader;
 mod sections;
 
@@ -16,7 +17,7 @@ pub use self::engine::Engine;
 use self::reader::Reader;
 
 use crate::job::Limits;
-use crate::mqtt::{Broker, Pool, ReplyPrefixes, Topics};
+use crate::mqtt::{Broker, HomeAssistant, Pool, ReplyPrefixes, Topics};
 use crate::service::{Rate, Thermal};
 
 /// What a packet needs beside its payload, generously.
@@ -53,6 +54,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Where answers may go besides the usual topics.
     pub reply_prefixes: ReplyPrefixes,
+    /// How the node shows itself to Home Assistant, if it does.
+    pub home_assistant: Option<HomeAssistant>,
     /// How long a job may run.
     pub job_time: Duration,
     /// Values of fields that a request leaves out.
@@ -150,6 +153,7 @@ impl Config {
         let defaults = sections::defaults(&mut reader);
         let (store, keep, store_bytes) = sections::store(&mut reader);
         let thermal = sections::thermal(&mut reader);
+        let home_assistant = home_assistant::home_assistant(&mut reader, topics.as_ref());
         let log = sections::log(&mut reader);
         let mut faults = reader.finish();
         if limits.request_bytes + PACKET_HEAD > broker.max_packet as usize {
@@ -174,6 +178,7 @@ impl Config {
                 rate,
                 pools,
                 reply_prefixes,
+                home_assistant,
                 job_time,
                 defaults,
                 store,

@@ -26,7 +26,7 @@ pub(super) struct Section<'a> {
 }
 
 /// Tables of the contract that this version does not know yet.
-const LATER: [&str; 2] = ["home_assistant", "http"];
+const LATER: [&str; 1] = ["http"];
 
 impl Reader {
     pub(super) fn new(text: &str, folder: &Path) -> Self {

@@ -21,7 +21,7 @@ pub enum Door {
     },
     /// A picture for a later request.
     Upload(Client, UploadName),
-    /// A command of a client.
+    /// A command of a client, or for the jobs of the `prompt` topic.
     Command(Client),
     /// An administrator's order.
     Admin(Client),
@@ -57,6 +57,8 @@ impl Door {
         match rest.split('/').collect::<Vec<_>>().as_slice() {
             ["prompt"] => Some(Self::Prompt),
             ["request", name] => client(name).map(Self::Request),
+            // Nobody's own name, but that of the jobs of `prompt`.
+            ["command", "shortcut"] => Some(Self::Command(Client::shortcut())),
             ["command", name] => client(name).map(Self::Command),
             ["admin", name] => client(name).map(Self::Admin),
             ["upload", name, picture] => Some(Self::Upload(client(name)?, UploadName::try_from(*picture).ok()?)),
@@ -101,6 +103,7 @@ mod tests {
         let name = UploadName::try_from("cat.png").unwrap();
         assert_eq!(door("home/art/jet-1/upload/esp32/cat.png"), Some(Door::Upload(client(), name)));
         assert_eq!(door("home/art/jet-1/defaults/set"), Some(Door::Defaults));
+        assert_eq!(door("home/art/jet-1/command/shortcut"), Some(Door::Command(Client::shortcut())));
         assert_eq!(door("home/art/pool/studio/command/esp32"), Some(Door::Command(client())));
         let pool = || Pool::try_from("studio").unwrap();
         let request = |hops| Some(Door::PoolRequest { pool: pool(), hops, client: client() });
@@ -114,6 +117,9 @@ mod tests {
         for topic in [
             "home/art/jet-1/request/status",
             "home/art/jet-1/request/a/b",
+            "home/art/jet-1/request/shortcut",
+            "home/art/jet-1/admin/shortcut",
+            "home/art/pool/studio/command/shortcut",
             "home/art/jet-10/prompt",
             "home/art/jet-1/image",
             "home/art/jet-1",

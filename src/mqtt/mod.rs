@@ -1,9 +1,10 @@
-//! The one transport. Five pieces, each on a thread of its own or without one:
+//! The one transport. Six pieces, each on a thread of its own or without one:
 //!
 //! - [`link`] owns the connection: it connects, backs off, and turns what the network says into [`Signal`]s;
 //! - [`transport`] says how bytes get to the broker, and what an encrypted connection is checked with;
 //! - [`courier`] owns the conversation: it subscribes, hands messages to the desk, and delivers the outbox;
 //! - [`topics`], [`door`], [`reply`] and [`wire`] say what the contract's names and properties mean;
+//! - [`home_assistant`] says what Home Assistant has to know of all that to show a device;
 //! - [`requester`] is the other side: it asks a node for a picture and waits for it.
 //!
 //! Only this floor names `rumqttc` and `rustls`.
@@ -12,6 +13,7 @@
 pub mod broker;
 pub mod courier;
 pub mod door;
+pub mod home_assistant;
 pub mod link;
 pub mod reply;
 pub mod requester;
@@ -26,6 +28,7 @@ use rumqttc::v5::mqttbytes::v5::{PubAckReason, Publish, SubscribeReasonCode};
 
 pub use courier::{Courier, CourierError};
 pub use door::Pool;
+pub use home_assistant::HomeAssistant;
 pub use link::{Broker, Gate};
 pub use reply::ReplyPrefixes;
 pub use requester::Requester;

@@ -26,15 +26,15 @@ pub enum NameError {
     /// The pool is not what the contract allows.
     #[error("a pool name must be 1 to 32 of a-z 0-9 -, got {0:?}")]
     Pool(String),
+    /// The prefix of Home Assistant is not some plain levels.
+    #[error("a prefix must be topic levels of A-Z a-z 0-9 _ -, at most 64 bytes, got {0:?}")]
+    Prefix(String),
 }
 
 impl Topics {
     /// Topics below `<base>/<node>`.
     pub fn new(base: &str, node: &str) -> Result<Self, NameError> {
-        let level = |level: &str| {
-            !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-        };
-        if base.len() > 64 || base.split('/').count() > 2 || !base.split('/').all(level) {
+        if base.split('/').count() > 2 || !are_levels(base) {
             return Err(NameError::Base(base.to_owned()));
         }
         if !is_name(node) || node == "pool" {
@@ -121,9 +121,14 @@ impl Topics {
     /// Picture `k` of a job.
     pub fn picture(&self, address: &Address, k: u8) -> String {
         match address.origin {
-            Origin::Shortcut => self.below("image"),
+            Origin::Shortcut => self.shortcut_picture(),
             Origin::Request => self.about(address, format_args!("image/{k}")),
         }
+    }
+
+    /// The newest picture that came of the `prompt` topic.
+    pub fn shortcut_picture(&self) -> String {
+        self.below("image")
     }
 
     /// What is said about a job: below its own topic of answers, or the usual one.
@@ -164,6 +169,16 @@ impl Topics {
         self.below("defaults")
     }
 
+    /// Where the defaults of the `prompt` topic are set.
+    pub fn defaults_set(&self) -> String {
+        self.below("defaults/set")
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        self.root.strip_prefix(&format!("{}/", self.base)).unwrap_or(&self.root)
+    }
+
     fn below(&self, what: &str) -> String {
         format!("{}/{what}", self.root)
     }
@@ -171,6 +186,12 @@ impl Topics {
     fn of_pool(&self, pool: &Pool, what: impl fmt::Display) -> String {
         format!("{}/pool/{}/{what}", self.base, pool.as_str())
     }
+}
+
+/// Whether this is some plain levels, at most 64 bytes together.
+pub(super) fn are_levels(levels: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    levels.len() <= 64 && levels.split('/').all(|level| !level.is_empty() && level.bytes().all(plain))
 }
 
 /// The alphabet of nodes and pools.

@@ -164,7 +164,7 @@ pub const TOPICS: [Topic; 23] = [
         name: "command",
         address: "{base}/{node}/command/{client}",
         payload: Payload::Json("command"),
-        meaning: "cancel, get, list, repeat",
+        meaning: "cancel, get, list, repeat; with the client shortcut for the jobs of prompt",
         ..IN
     },
     Topic {

@@ -13,7 +13,7 @@ pub enum Role {
     Node,
     /// A requester that also governs.
     Operator,
-    /// A requester that also uses the topics for people.
+    /// A requester that also uses the topics for people, and sets what holds for them: Home Assistant.
     Dashboard,
 }
 
@@ -35,6 +35,9 @@ pub enum Act {
 /// name is a level of its topics. Written from the contract; the rules for brokers are not consulted.
 pub fn may(name: &str, role: Role, act: Act, topic: &str) -> bool {
     let levels: Vec<&str> = topic.split('/').collect();
+    if let ["homeassistant", rest @ ..] = levels[..] {
+        return in_home_assistant(name, role, act, rest);
+    }
     let Some(("diffused", [place, rest @ ..])) = levels.split_first().map(|(first, rest)| (*first, rest)) else {
         return false;
     };
@@ -48,15 +51,32 @@ pub fn may(name: &str, role: Role, act: Act, topic: &str) -> bool {
         (["prompt"], Act::Read) => own,
         (["image"] | ["image", "status"], Act::Read) => role == Role::Dashboard,
         (["image"] | ["image", "status"], Act::Write) => own,
+        (["command", "shortcut"], Act::Write) => role == Role::Dashboard,
         (["request" | "command", client] | ["upload", client, _], Act::Write) => *client == name,
         (["request" | "command" | "admin", _] | ["upload", _, _] | ["defaults", "set"], Act::Read) => own,
-        (["admin", client], Act::Write) => role == Role::Operator && *client == name,
-        (["defaults", "set"], Act::Write) => role == Role::Operator,
-        (["defaults"], Act::Read) => matches!(role, Role::Operator | Role::Dashboard),
+        (["admin", client], Act::Write) => governs(role) && *client == name,
+        (["defaults", "set"], Act::Write) => governs(role),
+        (["defaults"], Act::Read) => governs(role),
         (["availability" | "info" | "state"], Act::Read) => true,
         (["availability" | "info" | "state" | "defaults"], Act::Write) => own,
         (["reply", client, _, ..], Act::Read) => *client == name,
         (["reply", _, _, ..], Act::Write) => own,
+        _ => false,
+    }
+}
+
+/// Whether somebody may set and switch what a node does.
+fn governs(role: Role) -> bool {
+    matches!(role, Role::Operator | Role::Dashboard)
+}
+
+/// Where devices are told to Home Assistant, which has all of it: a node tells itself and nobody else.
+fn in_home_assistant(name: &str, role: Role, act: Act, rest: &[&str]) -> bool {
+    match (rest, role, act) {
+        (_, Role::Dashboard, _) | (["status"], Role::Node, Act::Read) => true,
+        (["device", device, "config"] | [_, device, _, "config"], Role::Node, Act::Write) => {
+            *device == format!("diffused_{name}")
+        }
         _ => false,
     }
 }
@@ -79,6 +99,9 @@ pub fn topics() -> Vec<String> {
     for node in ["jet1", "jet2"] {
         let plain = "prompt image image/status defaults defaults/set availability info state secret";
         topics.extend(plain.split(' ').map(|rest| format!("diffused/{node}/{rest}")));
+        topics.push(format!("diffused/{node}/command/shortcut"));
+        let told = ["device/diffused_NODE/config", "sensor/diffused_NODE/queue/config"];
+        topics.extend(told.map(|rest| format!("homeassistant/{}", rest.replace("NODE", node))));
         for name in names {
             let rests = ["request/", "command/", "admin/"].map(|rest| format!("{rest}{name}"));
             let answers = "status progress preview image/0 manifest/0 part/0.3 answer".split(' ');
@@ -94,7 +117,7 @@ pub fn topics() -> Vec<String> {
         }
     }
     topics.extend(
-        ["diffused", "diffused/jet1", "elsewhere", "homeassistant/status", "other/jet1/request/esp32"]
+        ["diffused", "diffused/jet1", "elsewhere", "homeassistant/status", "homeassistant/light/kitchen/config", "other/jet1/request/esp32"]
             .map(str::to_owned),
     );
     topics

@@ -45,7 +45,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Hears everything below `diffused/`, also what is sent while the broker was away from it for a moment.
+    /// Hears everything below `diffused/` and what is told to Home Assistant, also what is sent while the broker was away from it for a moment.
     pub fn start(broker: &Mosquitto) -> Self {
         Self::at(broker.port)
     }
@@ -54,9 +54,10 @@ impl Listener {
     pub fn at(port: u16) -> Self {
         let name = format!("listener-{}-{:?}", std::process::id(), std::thread::current().id());
         let text = port.to_string();
-        let arguments = ["-V", "mqttv5", "-h", "127.0.0.1", "-p", &text, "-q", "1", "-t", "diffused/#", "-t", "ready"];
+        let topics = ["diffused/#", "homeassistant/#", "ready"].iter().flat_map(|topic| ["-t", *topic]);
         let mut child = Command::new("mosquitto_sub")
-            .args(arguments)
+            .args(["-V", "mqttv5", "-h", "127.0.0.1", "-p", &text, "-q", "1"])
+            .args(topics)
             .args(["-i", &name.replace(['(', ')'], ""), "-c", "-x", "3600", "-F", "%r|%q|%t|%D|%C|%P|%x"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -60,7 +60,12 @@ impl Talk {
                 self.retained.push_front(outgoing);
                 self.rest();
             }
-            Load::Retained(_) => drop(self.refused.remove(&RETAINED)),
+            Load::Retained(outgoing) => {
+                self.refused.remove(&RETAINED);
+                if fine {
+                    self.forget_if_cleared(&outgoing)?;
+                }
+            }
             // Nobody listens where a request was handed back to: then it is refused here.
             Load::Answer(answer) => self.answered(answer, reason == PubAckReason::Success),
         }

@@ -3,6 +3,7 @@
 //! It waits on one channel of [`Signal`]s, and knows of every message of ours that is not acknowledged what it was.
 
 mod deliver;
+mod discovery;
 mod farewell;
 mod flight;
 mod inbox;
@@ -22,6 +23,7 @@ use rumqttc::v5::Client as Handle;
 use rumqttc::v5::mqttbytes::v5::Publish;
 
 use self::deliver::Answer;
+use self::discovery::Discovery;
 use self::farewell::Farewell;
 use self::flight::Flight;
 use self::inbox::Inbox;
@@ -32,7 +34,7 @@ use super::door::Pool;
 use super::link::Gate;
 use super::reply::ReplyPrefixes;
 use super::wire::Outgoing;
-use super::{Signal, Topics};
+use super::{HomeAssistant, Signal, Topics};
 use crate::job::Rules;
 use crate::service::report::NodeFacts;
 use crate::service::{Alert, Desk, Notice, StoreError};
@@ -57,6 +59,8 @@ pub struct Courier {
     pub facts: NodeFacts,
     /// Whether the `prompt` topic is open.
     pub shortcut: bool,
+    /// How the node shows itself to Home Assistant, if it does.
+    pub home_assistant: Option<HomeAssistant>,
     /// Whether the broker keeps the newest picture of the `prompt` topic.
     pub retain_image: bool,
     /// Keeps the connection away while the appliance cannot work.
@@ -100,6 +104,7 @@ impl Courier {
             answers: VecDeque::new(),
             state_sent: None,
             rules_told: None,
+            discovery: Discovery::default(),
             state_changed: false,
             refused: HashMap::new(),
             limit: Limit::default(),
@@ -138,6 +143,8 @@ struct Talk {
     state_changed: bool,
     /// The rules that `info` told of last.
     rules_told: Option<Arc<Rules>>,
+    /// What Home Assistant was told.
+    discovery: Discovery,
     /// Mail that the broker refused, and how often.
     refused: HashMap<i64, u32>,
     limit: Limit,
@@ -168,6 +175,7 @@ impl Talk {
         self.acknowledge_ready();
         self.refresh_state();
         self.refresh_info();
+        self.announce()?;
         self.send_next()?;
         self.has_left()
     }

@@ -41,6 +41,10 @@ impl Talk {
                 // It must not end the service: the broker would send the message again after every start.
                 Err(_) => self.ignored("a message over which a reader panicked is ignored"),
             },
+            None if self.courier.home_assistant.as_ref().is_some_and(|settings| settings.status() == topic) => {
+                self.hear_of_home_assistant(&publish);
+                None
+            }
             None => self.ignored("a message on a topic that names no client is ignored"),
         };
         match answer {

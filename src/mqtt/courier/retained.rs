@@ -16,6 +16,7 @@ impl Talk {
         self.queue_info();
         self.queue_defaults();
         self.queue_state();
+        self.announce_again();
         if self.has_begun {
             self.queue_availability("online");
         }
@@ -45,7 +46,7 @@ impl Talk {
     }
 
     /// Publishes something that the broker keeps; of a topic the newest is enough.
-    fn keep(&mut self, outgoing: Outgoing) {
+    pub(super) fn keep(&mut self, outgoing: Outgoing) {
         match self.retained.iter_mut().find(|other| other.topic == outgoing.topic) {
             Some(other) => *other = outgoing,
             None => self.retained.push_back(outgoing),

@@ -25,7 +25,8 @@ impl Talk {
         let others = Filter { nolocal: true, ..Filter::new(topics.state(), QoS::AtLeastOnce) };
         let doors = topics.doors(self.courier.shortcut).into_iter().map(plain);
         let orders = pools.iter().flat_map(|pool| topics.pool_orders(pool)).map(plain);
-        doors.chain(orders).chain([others]).collect()
+        let status = self.courier.home_assistant.iter().map(|settings| plain(settings.status()));
+        doors.chain(orders).chain([others]).chain(status).collect()
     }
 
     /// The requests of pools, for a node that can work: one that still loads its models would only hand them back.
