@@ -35,7 +35,7 @@ pub enum Act {
 /// name is a level of its topics. Written from the contract; the rules for brokers are not consulted.
 pub fn may(name: &str, role: Role, act: Act, topic: &str) -> bool {
     let levels: Vec<&str> = topic.split('/').collect();
-    if let ["homeassistant", rest @ ..] = levels[..] {
+    if let ["homeassistant", rest @ ..] = levels.as_slice() {
         return in_home_assistant(name, role, act, rest);
     }
     let Some(("diffused", [place, rest @ ..])) = levels.split_first().map(|(first, rest)| (*first, rest)) else {
