@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use crate::job::units::Client;
-use crate::mqtt::home_assistant::{Form, HomeAssistant, Prefix};
 use crate::mqtt::Topics;
+use crate::mqtt::home_assistant::{Form, HomeAssistant, Prefix};
 
 /// What the table holds, if it is switched on; every key is checked in any case.
 pub(super) fn home_assistant(reader: &mut Reader, topics: Option<&Topics>) -> Option<HomeAssistant> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Accelerator, Arena, Choice};
+use crate::mqtt::home_assistant::Form;
 
 fn faults(text: &str) -> Vec<String> {
     let error = Config::parse(text, Path::new("/etc/diffused/diffused.toml")).unwrap_err();
@@ -62,6 +63,32 @@ fn all_faults_come_together_with_their_paths() {
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is missing in {faults:#?}");
     }
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+}
+
+#[test]
+fn a_node_shows_itself_to_home_assistant_only_if_asked_to_and_every_key_is_checked_in_any_case() {
+    let read = |lines: &str| {
+        let text = format!("[node]\nname = 'jet1'\n[home_assistant]\n{lines}");
+        Config::parse(&text, Path::new("a.toml")).map(|config| config.home_assistant)
+    };
+    assert_eq!((read(""), read("prefix = 'ha'")), (Ok(None), Ok(None)));
+    let settings = read("enabled = true").unwrap().unwrap();
+    assert_eq!((settings.status().as_str(), settings.form), ("homeassistant/status", Form::Device));
+    let other =
+        read("enabled = true\nprefix = 'lab/ha'\ndiscovery = 'single'\nclient = 'hass'\nsuggested_area = 'Hall'");
+    let other = other.unwrap().unwrap();
+    assert_eq!((other.status().as_str(), other.form, other.client.as_str()), ("lab/ha/status", Form::Single, "hass"));
+    for (lines, fault) in [
+        ("enabled = 1", "home_assistant.enabled: must be true or false"),
+        ("prefix = 'a/#'", "home_assistant.prefix: a prefix must be topic levels"),
+        ("discovery = 'off'", "home_assistant.discovery: must be one of device, single"),
+        ("client = 'reply'", "home_assistant.client: a client must be"),
+        ("area = 'Hall'", "home_assistant.area: is not known"),
+        ("enabled = true\nprefix = 'diffused'", "home_assistant.prefix: must not hold the node's topics"),
+    ] {
+        let faults = read(lines).unwrap_err().faults;
+        assert!(faults.len() == 1 && faults[0].to_string().starts_with(fault), "{faults:?}");
+    }
 }
 
 #[test]

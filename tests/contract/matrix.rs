@@ -112,7 +112,8 @@ fn what_names_no_client_is_ignored() {
     let names = ["status", "shortcut", "pool", "ü", "a b", "%2e", &"c".repeat(65), "$SYS", "a\u{202e}b", ""];
     for name in names {
         // `command/shortcut` is for the jobs of `prompt`.
-        let doors = [Door::Request, Door::Admin, Door::Command].into_iter().take(if name == "shortcut" { 2 } else { 3 });
+        let doors =
+            [Door::Request, Door::Admin, Door::Command].into_iter().take(if name == "shortcut" { 2 } else { 3 });
         for door in doors {
             talker.publish(&format!("diffused/jet1/{}/{name}", door.name()), br#"{"command":"clear","prompt":"x"}"#, 1);
         }

@@ -117,8 +117,15 @@ pub fn topics() -> Vec<String> {
         }
     }
     topics.extend(
-        ["diffused", "diffused/jet1", "elsewhere", "homeassistant/status", "homeassistant/light/kitchen/config", "other/jet1/request/esp32"]
-            .map(str::to_owned),
+        [
+            "diffused",
+            "diffused/jet1",
+            "elsewhere",
+            "homeassistant/status",
+            "homeassistant/light/kitchen/config",
+            "other/jet1/request/esp32",
+        ]
+        .map(str::to_owned),
     );
     topics
 }

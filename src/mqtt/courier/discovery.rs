@@ -57,8 +57,9 @@ impl Talk {
         }
         let announcements = self.announcements(&rules);
         self.clear_all_but(&announcements)?;
-        for news in announcements.iter().filter(|one| !self.discovery.told.contains(one)).cloned().collect::<Vec<_>>() {
-            self.keep(Outgoing::retained(news.topic, news.payload, Content::Json));
+        let news = announcements.iter().filter(|one| !self.discovery.told.contains(one));
+        for Announcement { topic, payload } in news.cloned().collect::<Vec<_>>() {
+            self.keep(Outgoing::retained(topic, payload, Content::Json));
         }
         (self.discovery.rules, self.discovery.told) = (Some(rules), announcements);
         Ok(())
@@ -104,7 +105,11 @@ impl Talk {
         };
         match whole.iter().map(bytes).max() {
             Some(size) if size > limit && settings.form == Form::Device => {
-                tracing::warn!(size, limit, "the broker does not take the whole device, its entities are told one by one");
+                tracing::warn!(
+                    size,
+                    limit,
+                    "the broker does not take the whole device, its entities are told one by one"
+                );
                 settings.announcements(&shown, Form::Single)
             }
             _ => whole,
@@ -116,7 +121,9 @@ impl Talk {
         let before = self.memory()?;
         let topics: BTreeSet<String> = announcements.iter().map(|one| one.topic.clone()).collect();
         let status = self.courier.home_assistant.as_ref().map(|settings| settings.status());
-        if let (Some(old), Some(client)) = (before.status.as_ref().filter(|old| status.as_ref() != Some(old)), &self.line.client) {
+        if let (Some(old), Some(client)) =
+            (before.status.as_ref().filter(|old| status.as_ref() != Some(old)), &self.line.client)
+        {
             let _ = client.try_unsubscribe(old);
         }
         for gone in before.topics.difference(&topics) {

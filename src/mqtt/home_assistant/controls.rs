@@ -66,16 +66,31 @@ pub(super) fn settings(topics: &Topics, choices: &Choices) -> Vec<Entity> {
     vec![
         entity("text", "negative", "Negative prompt", &negative, "'negative_prompt': value", json!({"max": TEXT})),
         entity("select", "model", "Model", &read("model"), MODEL, json!({"options": choices.models})),
-        entity("select", "sampler", "Sampler", &read("sampler"), "'sampler': value", json!({"options": choices.samplers})),
+        entity(
+            "select",
+            "sampler",
+            "Sampler",
+            &read("sampler"),
+            "'sampler': value",
+            json!({"options": choices.samplers}),
+        ),
         entity("select", "size", "Size", SIZE, SIZE_PART, json!({"options": choices.sizes})),
         entity("number", "steps", "Steps", &read("steps"), "'steps': value | int", steps),
         entity("number", "guidance", "Guidance", &read("guidance_scale"), "'guidance_scale': value | float", scale),
-        entity("number", "seed", "Seed (-1 is random)", "value_json.seed | default(-1, true)", "'seed': value | int", seed),
+        entity(
+            "number",
+            "seed",
+            "Seed (-1 is random)",
+            "value_json.seed | default(-1, true)",
+            "'seed': value | int",
+            seed,
+        ),
     ]
 }
 
 /// What was set for one model seldom fits another: with the model, its own defaults come back.
-const MODEL: &str = "'model': value, 'steps': none, 'guidance_scale': none, 'sampler': none, 'width': none, 'height': none";
+const MODEL: &str =
+    "'model': value, 'steps': none, 'guidance_scale': none, 'sampler': none, 'width': none, 'height': none";
 const SIZE: &str = "value_json.width ~ 'x' ~ value_json.height if value_json.width is defined else none";
 const SIZE_PART: &str = "'width': value.split('x')[0] | int, 'height': value.split('x')[1] | int";
 

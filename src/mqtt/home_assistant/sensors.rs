@@ -21,9 +21,7 @@ pub(super) fn all(topics: &Topics) -> Vec<Entity> {
         if value_json.job is defined and value_json.job.steps else 0";
     let last = "value_json.health.last_ms / 1000 if value_json.health.last_ms is defined else none";
     let counted = || json!({"state_class": "total_increasing"});
-    let measured = |unit: &str, class: &str| {
-        json!({"unit_of_measurement": unit, "device_class": class, "state_class": "measurement"})
-    };
+    let measured = |unit: &str, class: &str| json!({"unit_of_measurement": unit, "device_class": class, "state_class": "measurement"});
     let problem = json!({
         "device_class": "problem", "json_attributes_topic": topics.state(),
         // Only this: Home Assistant writes every change of an attribute to its disk.

@@ -143,7 +143,10 @@ fn a_node_without_the_prompt_topic_shows_nothing_of_it_and_no_browser_gets_bytes
 #[test]
 fn sizes_are_what_the_model_makes_within_the_limits_and_what_is_set_now() {
     let sizes = |defaults| choices(defaults).sizes;
-    assert_eq!(sizes(json!({"model": "flat", "width": 64, "height": 64})), ["64x64", "96x64", "64x96", "80x48", "48x80"]);
+    assert_eq!(
+        sizes(json!({"model": "flat", "width": 64, "height": 64})),
+        ["64x64", "96x64", "64x96", "80x48", "48x80"]
+    );
     assert_eq!(sizes(json!({"model": "flat", "width": 40, "height": 72}))[..2], ["40x72", "64x64"]);
     assert_eq!(sizes(json!({"model": "other", "width": 64, "height": 64})), ["64x64"]);
     assert_eq!(choices(json!({})).models, ["flat", "other"]);
