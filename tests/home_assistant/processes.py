@@ -145,7 +145,7 @@ class HomeAssistant(Process):
 
     def wait(self):
         running = lambda: (it := self.ask("/api/config")) and it.json()["state"] == "RUNNING"
-        eventually("Home Assistant runs", running, 300)
+        eventually("Home Assistant runs", running)
 
     def states(self):
         """The states of everything by entity id."""

@@ -201,10 +201,12 @@ def goes(it):
 
 
 def complaints(it):
-    """Lines of Home Assistant's log that are about us, or about MQTT at all."""
+    """Lines of Home Assistant's log that are about us, or about MQTT at all, but that the broker was gone for a moment."""
     text = pathlib.Path(it.home.log_file).read_text() + pathlib.Path(it.home.log).read_text()
     lines = [line for line in text.splitlines() if re.search(r" (WARNING|ERROR|CRITICAL) ", line)]
-    return sorted({line for line in lines if re.search("mqtt|diffused|jet1|template", line, re.IGNORECASE)}), len(lines)
+    ours = {line for line in lines if re.search("mqtt|diffused|jet1|template", line, re.IGNORECASE)}
+    gone = r"failed to receive on socket|Disconnected from MQTT server|Failed to connect to MQTT server"
+    return sorted(line for line in ours if not re.search(gone, line)), len(lines)
 
 
 def main():
