@@ -62,7 +62,7 @@ pub(super) fn settings(topics: &Topics, choices: &Choices) -> Vec<Entity> {
     let steps = number(1.0, f64::from(choices.steps), 1.0);
     let scale = number(*GuidanceScale::RANGE.start(), *GuidanceScale::RANGE.end(), 0.1);
     let seed = number(-1.0, Seed::MOST.get() as f64, 1.0);
-    let negative = format!("(value_json.negative_prompt | default('', true))[:{TEXT}]");
+    let negative = format!("(value_json.negative_prompt | default(''))[:{TEXT}]");
     vec![
         entity("text", "negative", "Negative prompt", &negative, "'negative_prompt': value", json!({"max": TEXT})),
         entity("select", "model", "Model", &read("model"), MODEL, json!({"options": choices.models})),
@@ -77,21 +77,14 @@ pub(super) fn settings(topics: &Topics, choices: &Choices) -> Vec<Entity> {
         entity("select", "size", "Size", SIZE, SIZE_PART, json!({"options": choices.sizes})),
         entity("number", "steps", "Steps", &read("steps"), "'steps': value | int", steps),
         entity("number", "guidance", "Guidance", &read("guidance_scale"), "'guidance_scale': value | float", scale),
-        entity(
-            "number",
-            "seed",
-            "Seed (-1 is random)",
-            "value_json.seed | default(-1, true)",
-            "'seed': value | int",
-            seed,
-        ),
+        entity("number", "seed", "Seed (-1 is random)", "value_json.seed | default(-1)", "'seed': value | int", seed),
     ]
 }
 
 /// What was set for one model seldom fits another: with the model, its own defaults come back.
 const MODEL: &str =
     "'model': value, 'steps': none, 'guidance_scale': none, 'sampler': none, 'width': none, 'height': none";
-const SIZE: &str = "value_json.width ~ 'x' ~ value_json.height if value_json.width is defined else none";
+const SIZE: &str = "'%dx%d' | format(value_json.width, value_json.height) if value_json.width is defined else none";
 const SIZE_PART: &str = "'width': value.split('x')[0] | int, 'height': value.split('x')[1] | int";
 
 /// A key of JSON that may be absent.
