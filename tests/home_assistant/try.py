@@ -150,6 +150,7 @@ def governs(it):
     eventually("the event says so", lambda: it.home.states()[it.entity("event.job")]["attributes"].get("code") == "paused")
     it.home.call("switch.turn_on", it.entity("switch.accept_jobs"))
     it.shown("sensor.state", "ready")
+    print("  the switch pauses and resumes, and the event tells of a refusal")
 
 
 def cancels(it):
@@ -160,6 +161,7 @@ def cancels(it):
     eventually("the event says so",
                lambda: it.home.states()[it.entity("event.job")]["attributes"].get("event_type") == "cancelled")
     it.shown("sensor.state", "ready")
+    print("  a job of ten minutes is cancelled, and the event says so")
 
 
 def comes_back(it, picture):
@@ -182,6 +184,21 @@ def comes_back(it, picture):
     print("  restart of the broker: everything is back")
 
 
+def moves(it):
+    """The other form and back: Home Assistant unloads the entities and takes them up again, and forgets none."""
+    registered = lambda: pathlib.Path(it.home.log).read_text().count("Registered new")
+    before = registered()
+    for form, count in [("single", len(EXPECTED)), ("device", 1)]:
+        it.node.stop()
+        it.node.write(f"enabled = true\ndiscovery = '{form}'")
+        it.node.start()
+        eventually(f"{form} is told", lambda: len(it.ear.retained_for_home_assistant()) == count)
+        time.sleep(2)
+        it.everything_is_there()
+    assert registered() == before, "entities were removed and made anew"
+    print("  the other form and back: the entities are the same")
+
+
 def goes(it):
     told = it.ear.retained_for_home_assistant()
     assert told, "nothing is retained?"
@@ -200,13 +217,27 @@ def goes(it):
     print(f"  switched off: {len(told)} retained topics and every entity are gone, also after a restart")
 
 
-def complaints(it):
-    """Lines of Home Assistant's log that are about us, or about MQTT at all, but that the broker was gone for a moment."""
+def complains_of_nothing(it, but="nothing else"):
+    """Home Assistant's log has no warning about us, or about MQTT at all, but that the broker was gone for a moment."""
     text = pathlib.Path(it.home.log_file).read_text() + pathlib.Path(it.home.log).read_text()
     lines = [line for line in text.splitlines() if re.search(r" (WARNING|ERROR|CRITICAL) ", line)]
     ours = {line for line in lines if re.search("mqtt|diffused|jet1|template", line, re.IGNORECASE)}
-    gone = r"failed to receive on socket|Disconnected from MQTT server|Failed to connect to MQTT server"
-    return sorted(line for line in ours if not re.search(gone, line)), len(lines)
+    gone = "failed to receive on socket|Disconnected from MQTT server|Failed to connect to MQTT server|connection was lost"
+    ours = sorted(line for line in ours if not re.search(f"{gone}|{but}", line))
+    assert not ours, "\n".join(ours)
+    print(f"  Home Assistant complains of nothing of ours ({len(lines)} warnings about other things)")
+
+
+def would_notice_a_complaint(it):
+    """What is no JSON at all is planted; the look at the log must find Home Assistant's word about it."""
+    it.ear.client.publish("homeassistant/sensor/planted/x/config", "{", 1)
+    word = lambda: "planted" in pathlib.Path(it.home.log).read_text()
+    eventually("Home Assistant complains of what was planted", word)
+    try:
+        complains_of_nothing(it, "Received a conflicting MQTT discovery message")
+    except AssertionError:
+        return
+    raise AssertionError("a complaint was not noticed")
 
 
 def main():
@@ -231,10 +262,13 @@ def main():
             if not args.models:
                 cancels(it)
             comes_back(it, picture)
+            complains_of_nothing(it)
+            if args.form == "device":
+                moves(it)
             goes(it)
-            ours, all_lines = complaints(it)
-            assert not ours, "\n".join(ours)
-            print(f"  Home Assistant complains of nothing of ours ({all_lines} warnings about other things)")
+            # Said of every entity that moved, when the message in the old form is cleared as its manual says.
+            complains_of_nothing(it, "Received a conflicting MQTT discovery message")
+            would_notice_a_complaint(it)
         finally:
             it.close()
     print("all of it holds")

@@ -22,6 +22,9 @@ use crate::service::desk::fresh_seed;
 /// Under this name the store remembers what was told.
 const MEMORY: &str = "home assistant";
 
+/// Said on a topic before its entities are told elsewhere: Home Assistant keeps what people set for them.
+const HAND_OVER: &str = r#"{"migrate_discovery":true}"#;
+
 /// All nodes hear at the same time that Home Assistant has started; each waits a second and up to so many milliseconds
 /// more, drawn at random.
 const SPREAD: u64 = 9000;
@@ -56,10 +59,16 @@ impl Talk {
             return Ok(());
         }
         let announcements = self.announcements(&rules);
-        self.clear_all_but(&announcements)?;
+        let gone = self.remember_where(&announcements)?;
+        for topic in gone.iter().filter(|topic| self.is_ours(topic)).cloned().collect::<Vec<_>>() {
+            self.retained.push_back(Outgoing::retained(topic, HAND_OVER.to_owned(), Content::Json));
+        }
         let news = announcements.iter().filter(|one| !self.discovery.told.contains(one));
         for Announcement { topic, payload } in news.cloned().collect::<Vec<_>>() {
             self.keep(Outgoing::retained(topic, payload, Content::Json));
+        }
+        for topic in gone {
+            self.retained.push_back(Outgoing::retained(topic, String::new(), Content::Text));
         }
         (self.discovery.rules, self.discovery.told) = (Some(rules), announcements);
         Ok(())
@@ -116,8 +125,15 @@ impl Talk {
         }
     }
 
-    /// Remembers where something is about to be told, and takes back what is told no longer.
-    fn clear_all_but(&mut self, announcements: &[Announcement]) -> Result<(), StoreError> {
+    /// Whether a topic tells, in whatever form, of what is told now: then its entities only move.
+    fn is_ours(&self, topic: &str) -> bool {
+        let settings = self.courier.home_assistant.as_ref();
+        settings.is_some_and(|settings| settings.tells(&self.courier.topics, topic))
+    }
+
+    /// Remembers where something is about to be told, before it is: what is not remembered could never be taken back.
+    /// Returns where something was told before and is no longer.
+    fn remember_where(&self, announcements: &[Announcement]) -> Result<Vec<String>, StoreError> {
         let before = self.memory()?;
         let topics: BTreeSet<String> = announcements.iter().map(|one| one.topic.clone()).collect();
         let status = self.courier.home_assistant.as_ref().map(|settings| settings.status());
@@ -126,12 +142,12 @@ impl Talk {
         {
             let _ = client.try_unsubscribe(old);
         }
-        for gone in before.topics.difference(&topics) {
-            self.keep(Outgoing::retained(gone.clone(), String::new(), Content::Text));
-        }
+        let gone = before.topics.difference(&topics).cloned().collect();
         let after = Memory { status, topics: topics.union(&before.topics).cloned().collect() };
-        // Before anything is told: what is not remembered could never be taken back.
-        if after == before { Ok(()) } else { self.remember(&after) }
+        if after != before {
+            self.remember(&after)?;
+        }
+        Ok(gone)
     }
 
     fn memory(&self) -> Result<Memory, StoreError> {

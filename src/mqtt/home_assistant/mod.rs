@@ -75,6 +75,14 @@ impl HomeAssistant {
         format!("{}/", topics.root).starts_with(&format!("{}/", self.prefix.0))
     }
 
+    /// Whether a topic of announcements is one of this node's, in whatever form.
+    pub fn tells(&self, topics: &Topics, topic: &str) -> bool {
+        let id = identity(topics);
+        let rest = topic.strip_prefix(&self.prefix.0).and_then(|rest| rest.strip_prefix('/'));
+        let levels: Vec<&str> = rest.unwrap_or_default().split('/').collect();
+        matches!(levels[..], ["device", node, "config"] | [_, node, _, "config"] if node == id)
+    }
+
     /// The messages of a form.
     pub fn announcements(&self, shown: &Shown<'_>, form: Form) -> Vec<Announcement> {
         let id = identity(shown.topics);

@@ -54,6 +54,10 @@ fn everything_that_the_issue_names_is_an_entity_of_one_device() {
     assert_eq!(device.len(), 1);
     let (topic, whole) = &device[0];
     assert_eq!(topic, "homeassistant/device/home_art_jet-1/config");
+    assert!(settings().tells(&topics(), topic));
+    for other in ["homeassistant/device/home_art_jet-2/config", "ha/device/home_art_jet-1/config", "homeassistant"] {
+        assert!(!settings().tells(&topics(), other), "{other}");
+    }
     assert_eq!(whole["device"]["name"], json!("diffused jet-1"));
     assert_eq!(whole["device"]["suggested_area"], json!("Studio"));
     let expected = "image job prompt generate cancel negative model sampler size steps guidance seed accept state \
@@ -67,6 +71,7 @@ fn both_forms_tell_the_same_entities() {
     let mut singles = Map::new();
     for (topic, mut single) in announced(Form::Single, Some(Format::Jpeg)) {
         let levels: Vec<_> = topic.split('/').collect();
+        assert!(settings().tells(&topics(), &topic), "{topic}");
         let ["homeassistant", platform, "home_art_jet-1", object, "config"] = levels[..] else { panic!("{topic}") };
         let single_map = single.as_object_mut().unwrap();
         for shared in ["device", "origin", "availability", "qos"] {
