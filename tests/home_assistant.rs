@@ -95,6 +95,23 @@ fn what_was_told_is_taken_back_when_it_is_told_elsewhere_or_not_at_all() {
 }
 
 #[test]
+fn entities_are_handed_over_to_the_other_form_and_not_to_nowhere() {
+    let broker = Mosquitto::start();
+    let listener = Listener::start(&broker);
+    let single = "homeassistant/image/diffused_jet1/image/config";
+    let said = |topic: &str| listener.on(topic).iter().map(Heard::text).collect::<Vec<_>>();
+    let told = node(&broker, &format!("{ON}discovery = 'single'\n"), empty());
+    eventually("the picture is told", || said(single).len() == 1);
+    let told = node(&broker, ON, told.stop());
+    eventually("and cleared", || said(single).len() == 3);
+    assert_eq!(said(single)[1..], [r#"{"migrate_discovery":true}"#, ""]);
+    let before = said(DEVICE).len();
+    let _node = node(&broker, "", told.stop());
+    eventually("the device is cleared", || said(DEVICE).len() > before);
+    assert_eq!(said(DEVICE)[before..], [""]);
+}
+
+#[test]
 fn a_broker_that_takes_only_small_packets_gets_one_entity_at_a_time() {
     let broker = Mosquitto::with("allow_anonymous true\nmax_packet_size 4000");
     let _node = node(&broker, ON, empty());

@@ -184,6 +184,19 @@ def comes_back(it, picture):
     print("  restart of the broker: everything is back")
 
 
+def shows_less_and_more(it, form):
+    """Pictures for a panel are none for a browser: their entity goes, and comes back with JPEG."""
+    for image, there in [("rgb565", False), ("jpeg", True)]:
+        it.node.stop()
+        it.node.write(f"enabled = true\ndiscovery = '{form}'\n[image]\nformat = '{image}'")
+        it.node.start()
+        name = it.entity("image.picture")
+        eventually(f"with {image} the picture is there: {there}", lambda: (name in it.home.entities()) == there)
+        eventually("nothing else is gone", lambda: len(it.home.entities()) == len(EXPECTED) - (not there))
+    it.everything_is_there()
+    print("  an entity that there is no reason for disappears, and comes back")
+
+
 def moves(it):
     """The other form and back: Home Assistant unloads the entities and takes them up again, and forgets none."""
     registered = lambda: pathlib.Path(it.home.log).read_text().count("Registered new")
@@ -230,7 +243,7 @@ def complains_of_nothing(it, but="nothing else"):
 
 def would_notice_a_complaint(it):
     """What is no JSON at all is planted; the look at the log must find Home Assistant's word about it."""
-    it.ear.client.publish("homeassistant/sensor/planted/x/config", "{", 1)
+    it.ear.client.publish("homeassistant/sensor/someone/planted/config", "{", 1)
     word = lambda: "planted" in pathlib.Path(it.home.log).read_text()
     eventually("Home Assistant complains of what was planted", word)
     try:
@@ -262,6 +275,7 @@ def main():
             if not args.models:
                 cancels(it)
             comes_back(it, picture)
+            shows_less_and_more(it, args.form)
             complains_of_nothing(it)
             if args.form == "device":
                 moves(it)

@@ -22,7 +22,7 @@ use crate::service::desk::fresh_seed;
 /// Under this name the store remembers what was told.
 const MEMORY: &str = "home assistant";
 
-/// Said on a topic before its entities are told elsewhere: Home Assistant keeps what people set for them.
+/// Said on a topic before its entities are told in the other form: Home Assistant keeps what people set for them.
 const HAND_OVER: &str = r#"{"migrate_discovery":true}"#;
 
 /// All nodes hear at the same time that Home Assistant has started; each waits a second and up to so many milliseconds
@@ -60,7 +60,9 @@ impl Talk {
         }
         let announcements = self.announcements(&rules);
         let gone = self.remember_where(&announcements)?;
-        for topic in gone.iter().filter(|topic| self.is_ours(topic)).cloned().collect::<Vec<_>>() {
+        let form = announcements.first().and_then(|one| self.form_of(&one.topic));
+        let moves = |topic: &&String| self.form_of(topic).is_some_and(|before| form.is_some_and(|now| now != before));
+        for topic in gone.iter().filter(moves).cloned().collect::<Vec<_>>() {
             self.retained.push_back(Outgoing::retained(topic, HAND_OVER.to_owned(), Content::Json));
         }
         let news = announcements.iter().filter(|one| !self.discovery.told.contains(one));
@@ -125,10 +127,9 @@ impl Talk {
         }
     }
 
-    /// Whether a topic tells, in whatever form, of what is told now: then its entities only move.
-    fn is_ours(&self, topic: &str) -> bool {
-        let settings = self.courier.home_assistant.as_ref();
-        settings.is_some_and(|settings| settings.tells(&self.courier.topics, topic))
+    /// In which form we are told on a topic, under the name and the prefix of now.
+    fn form_of(&self, topic: &str) -> Option<Form> {
+        self.courier.home_assistant.as_ref()?.form_of(&self.courier.topics, topic)
     }
 
     /// Remembers where something is about to be told, before it is: what is not remembered could never be taken back.

@@ -10,7 +10,7 @@ mod controls;
 mod entity;
 mod sensors;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use self::choices::Choices;
 use self::entity::Entity;
@@ -75,12 +75,15 @@ impl HomeAssistant {
         format!("{}/", topics.root).starts_with(&format!("{}/", self.prefix.0))
     }
 
-    /// Whether a topic of announcements is one of this node's, in whatever form.
-    pub fn tells(&self, topics: &Topics, topic: &str) -> bool {
+    /// In which form this node is told on a topic; in none if it is not told there.
+    pub fn form_of(&self, topics: &Topics, topic: &str) -> Option<Form> {
         let id = identity(topics);
-        let rest = topic.strip_prefix(&self.prefix.0).and_then(|rest| rest.strip_prefix('/'));
-        let levels: Vec<&str> = rest.unwrap_or_default().split('/').collect();
-        matches!(levels[..], ["device", node, "config"] | [_, node, _, "config"] if node == id)
+        let rest = topic.strip_prefix(&self.prefix.0)?.strip_prefix('/')?;
+        match rest.split('/').collect::<Vec<_>>()[..] {
+            ["device", node, "config"] if node == id => Some(Form::Device),
+            [_, node, _, "config"] if node == id => Some(Form::Single),
+            _ => None,
+        }
     }
 
     /// The messages of a form.
@@ -89,9 +92,10 @@ impl HomeAssistant {
         let entities = self.entities(shown);
         match form {
             Form::Device => {
-                let components = entities.into_iter().map(|entity| (entity.object.to_owned(), entity.component(&id)));
+                let mut components = self.absent(&entities, shown);
+                components.extend(entities.into_iter().map(|one| (one.object.to_owned(), one.component(&id))));
                 let mut whole = self.frame(shown);
-                whole["components"] = Value::Object(components.collect());
+                whole["components"] = Value::Object(components);
                 vec![Announcement { topic: self.topic(format_args!("device/{id}")), payload: whole.to_string() }]
             }
             Form::Single => {
@@ -104,6 +108,14 @@ impl HomeAssistant {
                 entities.into_iter().map(single).collect()
             }
         }
+    }
+
+    /// What other settings would show: a component of which only the platform is told disappears, and one that is not
+    /// told at all would stay.
+    fn absent(&self, entities: &[Entity], shown: &Shown<'_>) -> Map<String, Value> {
+        let all = self.entities(&Shown { image: Some(Format::Jpeg), choices: shown.choices.clone(), ..*shown });
+        let gone = all.into_iter().filter(|one| entities.iter().all(|there| there.object != one.object));
+        gone.map(|one| (one.object.to_owned(), json!({"platform": one.platform}))).collect()
     }
 
     fn entities(&self, shown: &Shown<'_>) -> Vec<Entity> {

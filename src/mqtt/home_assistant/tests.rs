@@ -54,9 +54,9 @@ fn everything_that_the_issue_names_is_an_entity_of_one_device() {
     assert_eq!(device.len(), 1);
     let (topic, whole) = &device[0];
     assert_eq!(topic, "homeassistant/device/home_art_jet-1/config");
-    assert!(settings().tells(&topics(), topic));
+    assert_eq!(settings().form_of(&topics(), topic), Some(Form::Device));
     for other in ["homeassistant/device/home_art_jet-2/config", "ha/device/home_art_jet-1/config", "homeassistant"] {
-        assert!(!settings().tells(&topics(), other), "{other}");
+        assert_eq!(settings().form_of(&topics(), other), None, "{other}");
     }
     assert_eq!(whole["device"]["name"], json!("diffused jet-1"));
     assert_eq!(whole["device"]["suggested_area"], json!("Studio"));
@@ -71,7 +71,7 @@ fn both_forms_tell_the_same_entities() {
     let mut singles = Map::new();
     for (topic, mut single) in announced(Form::Single, Some(Format::Jpeg)) {
         let levels: Vec<_> = topic.split('/').collect();
-        assert!(settings().tells(&topics(), &topic), "{topic}");
+        assert_eq!(settings().form_of(&topics(), &topic), Some(Form::Single), "{topic}");
         let ["homeassistant", platform, "home_art_jet-1", object, "config"] = levels[..] else { panic!("{topic}") };
         let single_map = single.as_object_mut().unwrap();
         for shared in ["device", "origin", "availability", "qos"] {
@@ -135,14 +135,19 @@ fn buttons_and_the_switch_send_what_the_node_understands() {
 
 #[test]
 fn a_node_without_the_prompt_topic_shows_nothing_of_it_and_no_browser_gets_bytes_for_a_panel() {
-    let closed = components(None);
-    assert!(closed.contains_key("state") && closed.contains_key("accept"));
-    for object in ["image", "job", "prompt", "generate", "cancel", "model", "seed"] {
-        assert!(!closed.contains_key(object), "{object}");
-    }
+    let shown = |image| {
+        let with_a_name = |(_, one): &(String, Value)| one.get("name").is_some();
+        let shown: Vec<String> = components(image).into_iter().filter(with_a_name).map(|(object, _)| object).collect();
+        assert_eq!(shown.len(), announced(Form::Single, image).len());
+        shown.join(" ")
+    };
+    let closed = "accept state queue progress duration done failed temperature power memory problem";
+    assert_eq!(shown(None), closed);
     assert_eq!(components(Some(Format::Png))["image"]["content_type"], json!("image/png"));
-    let raw = components(Some(Format::Rgb565));
-    assert!(raw.contains_key("prompt") && !raw.contains_key("image"));
+    let raw = shown(Some(Format::Rgb565));
+    assert!(raw.starts_with("job prompt") && raw.ends_with(closed), "{raw}");
+    // What is not shown any more has to be said, or it would stay.
+    assert_eq!(components(None)["image"], json!({"platform": "image"}));
 }
 
 #[test]
