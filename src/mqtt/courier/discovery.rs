@@ -107,6 +107,7 @@ impl Talk {
         let shown = Shown {
             topics: &courier.topics,
             choices: Choices::new(rules, &courier.desk.defaults()),
+            board: courier.facts.device.as_deref(),
             image: format.filter(|_| courier.shortcut),
         };
         let whole = settings.announcements(&shown, settings.form);

@@ -51,6 +51,8 @@ pub struct Shown<'a> {
     pub topics: &'a Topics,
     /// What it takes and what a bare prompt gets.
     pub choices: Choices,
+    /// What its board calls itself.
+    pub board: Option<&'a str>,
     /// Format of the pictures on `image`; absent if the `prompt` topic is closed.
     pub image: Option<Format>,
 }
@@ -137,7 +139,7 @@ impl HomeAssistant {
         let mut frame = json!({
             "device": {
                 "identifiers": [identity(shown.topics)], "name": format!("diffused {}", shown.topics.node()),
-                "manufacturer": "diffused", "model": "picture-making appliance", "sw_version": version,
+                "manufacturer": "diffused", "model": shown.board.unwrap_or("picture-making appliance"), "sw_version": version,
             },
             "origin": {"name": "diffused", "sw_version": version},
             "availability": [{"topic": shown.topics.availability()}],

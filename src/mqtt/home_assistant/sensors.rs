@@ -6,6 +6,9 @@ use super::entity::Entity;
 use crate::mqtt::Topics;
 use crate::service::Lifecycle;
 
+/// Seconds after which a figure is worth nothing: `state` comes at least every minute.
+const STALE: u64 = 180;
+
 /// Everything that is read from `state`.
 pub(super) fn all(topics: &Topics) -> Vec<Entity> {
     let of = |platform, object, name, state: &str, more: Value| {
@@ -34,9 +37,9 @@ pub(super) fn all(topics: &Topics) -> Vec<Entity> {
         sensor("duration", "Last duration", last, measured("s", "duration")).diagnostic(),
         health("done", "Jobs done", "jobs_done", counted()),
         health("failed", "Jobs failed", "jobs_failed", counted()),
-        health("temperature", "Temperature", "temp_c", measured("°C", "temperature")),
-        health("power", "Power", "power_w", measured("W", "power")),
-        health("memory", "Memory available", "mem_available_mb", measured("MB", "data_size")),
+        health("temperature", "Temperature", "temp_c", measured("°C", "temperature")).with("expire_after", STALE),
+        health("power", "Power", "power_w", measured("W", "power")).with("expire_after", STALE),
+        health("memory", "Memory available", "mem_available_mb", measured("MiB", "data_size")),
         of("binary_sensor", "problem", "Problem", "'ON' if value_json.alerts else 'OFF'", problem).diagnostic(),
     ]
 }

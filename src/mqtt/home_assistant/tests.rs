@@ -39,7 +39,8 @@ fn choices(defaults: Value) -> Choices {
 
 fn announced(form: Form, image: Option<Format>) -> Vec<(String, Value)> {
     let (topics, choices) = (topics(), choices(json!({"model": "flat", "width": 64, "height": 64})));
-    let announcements = settings().announcements(&Shown { topics: &topics, choices, image }, form);
+    let announcements =
+        settings().announcements(&Shown { topics: &topics, choices, board: Some("a board"), image }, form);
     announcements.into_iter().map(|one| (one.topic, serde_json::from_str(&one.payload).unwrap())).collect()
 }
 
@@ -59,7 +60,7 @@ fn everything_that_the_issue_names_is_an_entity_of_one_device() {
         assert_eq!(settings().form_of(&topics(), other), None, "{other}");
     }
     assert_eq!(whole["device"]["name"], json!("diffused jet-1"));
-    assert_eq!(whole["device"]["suggested_area"], json!("Studio"));
+    assert_eq!((&whole["device"]["suggested_area"], &whole["device"]["model"]), (&json!("Studio"), &json!("a board")));
     let expected = "image job prompt generate cancel negative model sampler size steps guidance seed accept state \
         queue progress duration done failed temperature power memory problem";
     let objects: Vec<_> = components(Some(Format::Jpeg)).keys().cloned().collect();
