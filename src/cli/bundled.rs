@@ -5,8 +5,8 @@ use std::{env, fs};
 
 use super::CliError;
 
-/// The model that comes with the program, from the folder where the executable is.
-const BUNDLED: &str = "models/shapes";
+/// The model that comes with the program, from a folder above the executable: in a checkout, and in a package.
+const BUNDLED: [&str; 2] = ["models/shapes", "share/diffused/models/shapes"];
 
 /// Where the service keeps its models.
 const STORE: &str = "/var/lib/diffused/models";
@@ -29,7 +29,7 @@ pub(super) fn adapters(model: &Path) -> PathBuf {
 }
 
 fn find(executable: &Path, store: &Path) -> Result<PathBuf, CliError> {
-    let mut bundled = executable.ancestors().skip(1).map(|folder| folder.join(BUNDLED));
+    let mut bundled = executable.ancestors().skip(1).flat_map(|folder| BUNDLED.map(|place| folder.join(place)));
     if let Some(folder) = bundled.find(|folder| folder.join("model_index.json").is_file()) {
         return Ok(folder);
     }
@@ -40,7 +40,8 @@ fn find(executable: &Path, store: &Path) -> Result<PathBuf, CliError> {
         (None, _) => {
             let store = store.display();
             Err(CliError::Usage(format!(
-                "there is no {BUNDLED} near the program and no model in {store}: give --model"
+                "there is no {} near the program and no model in {store}: give --model",
+                BUNDLED[0]
             )))
         }
         (Some(_), Some(_)) => Err(CliError::Usage(format!("{} holds several models: give --model", store.display()))),
@@ -68,6 +69,13 @@ mod tests {
     fn the_bundled_model_goes_before_the_store() {
         let root = with_models(&["repo/models/shapes", "store/sd15"]);
         assert_eq!(found(root.path()).unwrap(), root.path().join("repo/models/shapes"));
+    }
+
+    #[test]
+    fn an_installed_program_finds_the_model_of_its_package() {
+        let root = with_models(&["usr/share/diffused/models/shapes", "store/sd15"]);
+        let found = find(&root.path().join("usr/bin/diffused"), &root.path().join("store")).unwrap();
+        assert_eq!(found, root.path().join("usr/share/diffused/models/shapes"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod generate;
+pub mod manual;
 pub mod models;
 pub mod run;
 pub mod send;
@@ -20,7 +21,7 @@ mod wishes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use error::CliError;
 
@@ -42,6 +43,7 @@ enum Verb {
     Check(check::Args),
     Models(models::Args),
     Bench(bench::Args),
+    Manual(manual::Args),
 }
 
 /// Runs the verb that the arguments name.
@@ -64,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(args) => check::run(args),
         Verb::Models(args) => models::run(args),
         Verb::Bench(args) => bench::run(args, &arguments),
+        Verb::Manual(args) => manual::run(args, Cli::command()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,8 +24,8 @@ impl Runtime {
     /// 2. the environment variable `ORT_DYLIB_PATH`, likewise;
     /// 3. beside the executable: its own folder, `onnxruntime/` and `lib/` in it, then `onnxruntime/` in each folder
     ///    above, so that a build in a checkout finds what `deploy/onnxruntime.sh` brought;
-    /// 4. the system: `/usr/lib/diffused`, `/usr/local/lib`, `/usr/lib` and its folder for the machine, `/usr/lib64`,
-    ///    `/opt/onnxruntime/lib`.
+    /// 4. the system: `/usr/lib/diffused/onnxruntime` (the package's), `/usr/lib/diffused`, `/usr/local/lib`, `/usr/lib`
+    ///    and its folder for the machine, `/usr/lib64`, `/opt/onnxruntime/lib`.
     ///
     /// A setting or variable that names nothing usable is an error; the search does not go on behind the operator's back.
     pub fn start(setting: Option<&Path>) -> Result<Self, LoadError> {
@@ -76,8 +76,15 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     fn of_this_process(setting: Option<&'a Path>) -> Self {
         let multiarch = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
-        let system =
-            ["/usr/lib/diffused", "/usr/local/lib", "/usr/lib", &multiarch, "/usr/lib64", "/opt/onnxruntime/lib"];
+        let system = [
+            "/usr/lib/diffused/onnxruntime",
+            "/usr/lib/diffused",
+            "/usr/local/lib",
+            "/usr/lib",
+            &multiarch,
+            "/usr/lib64",
+            "/opt/onnxruntime/lib",
+        ];
         Self {
             setting,
             variable: env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()).map(PathBuf::from),
