@@ -34,7 +34,7 @@ esac
 
 # put MODE FROM TO: TO is relative to the root of the installed system.
 put() {
-    install -D -m "$1" "$2" "$tree/$3"
+    command install -D -m "$1" "$2" "$tree/$3"
 }
 
 # write TO: standard input, compressed.
@@ -115,7 +115,7 @@ control() {
         -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$tree" | cut -f 1)/" "$root/deploy/package/control" >"$tree/DEBIAN/control"
     echo /etc/diffused/diffused.toml >"$tree/DEBIAN/conffiles"
     for script in postinst prerm postrm; do
-        install -m 755 "$root/deploy/package/$script" "$tree/DEBIAN/$script"
+        command install -m 755 "$root/deploy/package/$script" "$tree/DEBIAN/$script"
     done
     (cd "$tree" && find etc lib usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 }
