@@ -2,6 +2,7 @@
 //!
 //! | module | what belongs there |
 //! |---|---|
+//! | `appliance` | units, packages, man pages: what a box gets beside the program |
 //! | `architecture` | the floors of `src/` and the sizes of files |
 //! | `documents` | links from page to page |
 //! | `service` | the service in this process, with a fake generator, against a real mosquitto |
@@ -52,6 +53,7 @@ mod support;
 
 mod accelerators;
 mod adapters;
+mod appliance;
 mod architecture;
 mod batching;
 mod bench;
