@@ -86,7 +86,9 @@ fn every_verb_has_a_man_page_and_completions_and_the_hidden_one_none() {
         assert!(read(shell).contains("guidance-scale"), "{shell}");
     }
     assert!(read("diffused.1").contains("diffused\\-generate(1)") && !read("diffused.1").contains("manual"));
-    assert!(!folder.path().join("made/diffused-manual.1").exists());
+    for page in ["diffused-manual.1", "diffused-help.1", "diffused-models-help.1"] {
+        assert!(!folder.path().join("made").join(page).exists(), "{page}");
+    }
     assert_eq!(run(&["manual", "/dev/null/folder"]).status.code(), Some(74));
 }
 

@@ -154,7 +154,7 @@ is_woken_from_a_freeze() {
 stops_cleanly() {
     inside systemctl stop diffused
     [ "$(property Result) $(property ExecMainStatus)" = "success 0" ]
-    [ "$(inside mosquitto_sub -t diffused/box/availability -C 1 -W 5)" = offline ]
+    [ "$(inside mosquitto_sub -h 127.0.0.1 -t diffused/box/availability -C 1 -W 5)" = offline ]
     inside systemctl start diffused
     eventually 20 is_online
 }

@@ -23,7 +23,8 @@ pub fn run(args: &Args, mut command: Command) -> Result<(), CliError> {
         for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
             generate_to(shell, &mut command, "diffused", &args.folder)?;
         }
-        clap_mangen::generate_to(command, &args.folder)
+        // `help` needs no pages of its own.
+        clap_mangen::generate_to(command.disable_help_subcommand(true), &args.folder)
     });
     written.map_err(|error| CliError::Io(format!("{} cannot be written: {error}", args.folder.display())))
 }
