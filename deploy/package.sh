@@ -120,6 +120,14 @@ control() {
     (cd "$tree" && find etc lib usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 }
 
+# The same files for other systems. No folders: /lib may be a link to /usr/lib, which tar would put a folder in place of.
+tarball() (
+    cd "$tree"
+    find . -path ./DEBIAN -prune -o ! -type d -print0 | LC_ALL=C sort -z |
+        tar --null --files-from - --transform 's|^\./lib/|./usr/lib/|' --owner 0 --group 0 --numeric-owner \
+            --mtime "@$SOURCE_DATE_EPOCH" -c | gzip -n
+)
+
 binary=${2:-$("$root/deploy/cross-build.sh" "$arch")}
 rm -rf "$tree"
 mkdir -p "$tree"
@@ -133,6 +141,5 @@ papers
 control
 chmod -R u=rwX,go=rX "$tree"
 dpkg-deb --root-owner-group -Zxz -b "$tree" "$out/$name.deb" >&2
-tar -C "$tree" --exclude ./DEBIAN --owner 0 --group 0 --numeric-owner --sort name --mtime "@$SOURCE_DATE_EPOCH" \
-    -c . | gzip -n >"$out/$name.tar.gz"
+tarball >"$out/$name.tar.gz"
 printf '%s\n' "$out/$name.deb" "$out/$name.tar.gz"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The package under a real systemd: installed, killed, frozen, stopped, upgraded, removed, purged. One line a step.
+# The package under a real systemd: installed, killed, frozen, stopped, upgraded, removed, purged; then the tarball. One
+# line a step.
 #
 #   tests/systemd.sh [BINARY]
 #
@@ -199,6 +200,19 @@ purges() {
     done
 }
 
+# As docs/install.md has it for systems without dpkg.
+unpacks() {
+    links=$(readlink "$box/lib")
+    tar -C "$box" --exclude ./etc/diffused/diffused.toml -xzf "$tarball"
+    tar -C "$box" --skip-old-files -xzf "$tarball" ./etc/diffused/diffused.toml
+    [ "$(readlink "$box/lib")" = "$links" ]
+    inside systemd-sysusers
+    inside systemd-tmpfiles --create diffused.conf
+    inside systemctl daemon-reload
+    inside systemctl enable --now diffused
+    makes_a_picture unpacked
+}
+
 # A step that fails before its end must be seen.
 planted() {
     false
@@ -211,6 +225,7 @@ need systemd-nspawn systemd-container
 need_base
 binary=${1:-$("$root/deploy/cross-build.sh" amd64)}
 deb=$("$root/deploy/package.sh" amd64 "$binary" | head -n 1)
+tarball="${deb%.deb}.tar.gz"
 newer=$(REVISION=2 "$root/deploy/package.sh" amd64 "$binary" | head -n 1)
 trap 'power_off' EXIT
 boot
@@ -228,4 +243,5 @@ step "upgrades during a job: it is done once" upgrades
 step "makes a picture after the upgrade" makes_a_picture third
 step "removed, it leaves configuration and jobs" removes
 step "purged, it leaves nothing" purges
+step "the tarball brings the same" unpacks
 exit $failed
