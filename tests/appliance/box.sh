@@ -1,23 +1,26 @@
 # Read by tests/systemd.sh: a Debian whose PID 1 is a real systemd, in a container of systemd-nspawn.
 
+suite=${SUITE:-bookworm}
+base="$place/base-$suite"
+
 # The tree from which every box is copied, made once.
 need_base() {
-    [ ! -e "$place/base/.complete" ] || return 0
+    [ ! -e "$base/.complete" ] || return 0
     need debootstrap debootstrap
-    echo "making a Debian below $place" >&2
-    rm -rf "$place/base"
+    echo "making a Debian $suite in $base" >&2
+    rm -rf "$base"
     mkdir -p "$place/debs"
     debootstrap --variant=minbase --cache-dir="$place/debs" \
         --include=systemd,systemd-sysv,dbus,libpam-systemd,udev,mosquitto,mosquitto-clients,libstdc++6 \
-        bookworm "$place/base" "$(mirror)" >"$place/debootstrap.log"
-    echo box >"$place/base/etc/hostname"
-    : >"$place/base/.complete"
+        "$suite" "$base" "$(mirror)" >"$place/debootstrap.log"
+    echo box >"$base/etc/hostname"
+    : >"$base/.complete"
 }
 
 # boot: a fresh copy with a systemd of its own; no network but its own loopback.
 boot() {
     rm -rf "$box"
-    cp -a "$place/base" "$box"
+    cp -a "$base" "$box"
     # nspawn needs a terminal, which script(1) gives, and a /run that is no disk; the variables keep the old groups of
     # control away, and the capabilities let systemd enforce DeviceAllow= through BPF.
     cat >"$place/nspawn.sh" <<'END'
