@@ -61,7 +61,7 @@ binary="$cross/$target/release/diffused"
 check_needs "$binary"
 if [ "${2:-}" = --smoke ]; then
     own=$(target_of "$(uname -m)")
-    [ -e "$cross/$own/release/diffused" ] || build "$own"
+    build "$own"
     "$root/deploy/cross/smoke.sh" "$binary" "$cross/$own/release/diffused" >&2
 fi
 echo "$binary"

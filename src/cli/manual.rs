@@ -20,11 +20,12 @@ pub struct Args {
 /// Writes a page for each verb and a file for each shell.
 pub fn run(args: &Args, mut command: Command) -> Result<(), CliError> {
     let written = std::fs::create_dir_all(&args.folder).and_then(|()| {
+        // First, because completions add the verb `help`, which needs no pages of its own.
+        clap_mangen::generate_to(command.clone().disable_help_subcommand(true), &args.folder)?;
         for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
             generate_to(shell, &mut command, "diffused", &args.folder)?;
         }
-        // `help` needs no pages of its own.
-        clap_mangen::generate_to(command.disable_help_subcommand(true), &args.folder)
+        Ok(())
     });
     written.map_err(|error| CliError::Io(format!("{} cannot be written: {error}", args.folder.display())))
 }
