@@ -111,7 +111,7 @@ papers() {
 
 control() {
     mkdir -p "$tree/DEBIAN"
-    sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@MAINTAINER@/$maintainer/" \
+    sed -e "s|@VERSION@|$version|; s|@ARCH@|$arch|; s|@MAINTAINER@|$maintainer|" \
         -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$tree" | cut -f 1)/" "$root/deploy/package/control" >"$tree/DEBIAN/control"
     echo /etc/diffused/diffused.toml >"$tree/DEBIAN/conffiles"
     for script in postinst prerm postrm; do

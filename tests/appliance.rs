@@ -92,6 +92,14 @@ fn every_verb_has_a_man_page_and_completions_and_the_hidden_one_none() {
     assert_eq!(run(&["manual", "/dev/null/folder"]).status.code(), Some(74));
 }
 
+#[test]
+#[ignore = "needs root on Debian, a mirror and minutes: tests/systemd.sh"]
+fn the_package_lives_and_dies_well_under_a_real_systemd() {
+    let output = Command::new(root().join("tests/systemd.sh")).output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", complaint(&output));
+}
+
 fn unit(name: &str) -> std::path::PathBuf {
     root().join("systemd").join(name)
 }
