@@ -71,6 +71,7 @@ installs() {
     cp "$deb" "$box/root/diffused.deb"
     inside apt-get install -y /root/diffused.deb
     is_active
+    inside runuser -u diffused -- diffused check
     [ "$(inside systemctl is-enabled diffused)" = enabled ]
     [ "$(inside systemctl is-enabled diffused-powermode || true)" = disabled ]
 }
