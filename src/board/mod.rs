@@ -8,6 +8,7 @@ mod gpu;
 mod heat;
 mod identity;
 mod machine;
+mod nodes;
 mod power;
 
 use std::fs;
@@ -17,6 +18,7 @@ pub use self::gpu::Gpu;
 pub use self::heat::Zone;
 pub use self::identity::Identity;
 pub use self::machine::{bytes, disk_free};
+pub use self::nodes::Node;
 pub use self::power::Rail;
 
 /// A board, by the tree in which it tells of itself.

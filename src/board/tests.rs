@@ -174,3 +174,26 @@ fn this_machine_has_memory_and_a_disk() {
     assert!(disk_free(here.path()).unwrap() > 0);
     assert!(disk_free(Path::new("/nowhere/at/all")).is_err());
 }
+
+#[test]
+fn a_boards_gpu_has_its_nodes_and_a_screen_alone_is_none() {
+    let orin = Orin::new();
+    // Nobody may make device nodes in a test, but a link to one is followed.
+    let make = |paths: &[&str]| {
+        for path in paths.iter().map(|path| orin.root().join("dev").join(path)) {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        }
+    };
+    let nodes = || -> Vec<String> {
+        let nodes = Board::at(orin.root()).gpu_nodes();
+        nodes.iter().map(|node| node.path.to_string_lossy().into_owned()).collect()
+    };
+    make(&["dri/renderD128", "dri/card0", "tty0"]);
+    assert!(nodes().is_empty());
+    make(&["nvmap", "nvhost-ctrl-gpu", "nvgpu/igpu0/ctrl"]);
+    orin.write("dev/nvidia-notes", "no device");
+    let mut got = nodes();
+    got.sort();
+    assert_eq!(got, ["/dev/dri/renderD128", "/dev/nvgpu/igpu0/ctrl", "/dev/nvhost-ctrl-gpu", "/dev/nvmap"]);
+}

@@ -49,6 +49,11 @@ impl Runtime {
         &self.library
     }
 
+    /// What the library says of how it was built: its branch, commit and flags.
+    pub fn build(&self) -> &'static str {
+        ort::info()
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }

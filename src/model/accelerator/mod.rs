@@ -15,6 +15,7 @@ use ort::ep::{ACL, CPU, CUDA, CoreML, ExecutionProvider, ExecutionProviderDispat
 use self::choice::with;
 
 use super::error::LoadError;
+use super::library::Runtime;
 
 /// What the graphs run on. One that cannot be had is an error, never a silent fall-back to the CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +85,11 @@ impl Accelerator {
     /// Whether nodes on this provider of ONNX Runtime's run on this accelerator.
     pub(super) fn takes(self, provider: &str) -> bool {
         provider == self.provider() || self == Self::TensorRt && provider == Self::Cuda.provider()
+    }
+
+    /// Those that a library was made with.
+    pub fn all_in(_library: &Runtime) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|accelerator| accelerator.is_in_library()).collect()
     }
 
     /// Whether the library was made with it; drivers and devices may be missing all the same.
