@@ -16,7 +16,7 @@ fn arguments_that_cannot_be_read_are_a_fault_of_usage_and_help_is_none() {
     assert_eq!(run(&["dance"]).status.code(), Some(64));
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for verb in ["run", "demo", "generate", "send", "check", "models", "bench"] {
+    for verb in ["run", "demo", "generate", "send", "check", "models", "doctor", "bench"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("\n  {verb} ")), "{verb}");
     }
 }

@@ -63,6 +63,7 @@ mod clients;
 mod commands;
 mod contract;
 mod delivery;
+mod doctor;
 mod documents;
 mod durability;
 mod faults;

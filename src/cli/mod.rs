@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod generate;
 pub mod manual;
 pub mod models;
@@ -42,6 +43,7 @@ enum Verb {
     Send(send::Args),
     Check(check::Args),
     Models(models::Args),
+    Doctor(doctor::Args),
     Bench(bench::Args),
     Manual(manual::Args),
 }
@@ -65,6 +67,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Send(args) => send::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Models(args) => models::run(args),
+        Verb::Doctor(args) => doctor::run(args),
         Verb::Bench(args) => bench::run(args, &arguments),
         Verb::Manual(args) => manual::run(args, Cli::command()),
     };

@@ -3,6 +3,7 @@
 mod fault;
 mod gate;
 mod numbers;
+mod probe;
 mod waits;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 
 pub use self::gate::Gate;
 use self::numbers::Numbers;
+pub use self::probe::{Probe, ProbeError};
 use self::waits::{Outcome, Waits, chance};
 use super::{Signal, Transport};
 

@@ -1,0 +1,131 @@
+//! Memory, disk, clock, heat, power and the nodes of a GPU.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::drop_in;
+use super::finding::Finding;
+use crate::board::{self, Board, Node};
+use crate::config::Config;
+
+/// The first version of this program was younger than that: 2026-01-01.
+const YOUNGEST: Duration = Duration::from_secs(1_767_225_600);
+/// Less free memory than the smallest model needs beside its system.
+const LITTLE_MEMORY: u64 = 1 << 30;
+/// Results and graphs of the cache want room.
+const LITTLE_DISK: u64 = 1 << 30;
+/// systemd's mark of a clock that was set.
+const CLOCK_IS_SET: &str = "/run/systemd/timesync/synchronized";
+
+pub(super) fn findings(board: &Board, config: Option<&Config>) -> Vec<Finding> {
+    let mut findings = vec![identity(board), memory(board)];
+    findings.extend(config.map(|config| disk(&config.store)));
+    findings.push(clock(SystemTime::now(), Path::new(CLOCK_IS_SET).exists()));
+    findings.push(heat(board));
+    findings.push(power(board));
+    findings.extend(gpu(&board.gpu_nodes()));
+    findings
+}
+
+fn identity(board: &Board) -> Finding {
+    let identity = board.identity();
+    let told = [
+        identity.model,
+        identity.release.map(|release| format!("Linux for Tegra {release}")),
+        identity.power_mode.map(|mode| format!("power mode {mode}")),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    let what = if told.is_empty() { std::env::consts::ARCH.to_owned() } else { told.join(", ") };
+    Finding::ok("board", what)
+}
+
+fn memory(board: &Board) -> Finding {
+    match board.memory_available() {
+        None => Finding::warn("memory", "the system does not tell how much is free", "mount /proc for the service"),
+        Some(free) if free < LITTLE_MEMORY => Finding::warn(
+            "memory",
+            format!("{} are free", size(free)),
+            "stop what else runs, such as a desktop: sudo systemctl set-default multi-user.target",
+        ),
+        Some(free) => Finding::ok("memory", format!("{} are free", size(free))),
+    }
+}
+
+/// The folder may not be there yet; its disk is that of the nearest one that is.
+fn disk(store: &Path) -> Finding {
+    let there = store.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    match board::disk_free(there) {
+        Err(error) => Finding::fail("disk", format!("{}: {error}", there.display()), "mount the disk of the store"),
+        Ok(free) if free < LITTLE_DISK => Finding::warn(
+            "disk",
+            format!("{} are free for {}", size(free), store.display()),
+            "free some, or set store.max_bytes so that old results go first",
+        ),
+        Ok(free) => Finding::ok("disk", format!("{} are free for {}", size(free), store.display())),
+    }
+}
+
+fn clock(now: SystemTime, is_set: bool) -> Finding {
+    let fix = "let the system set it: sudo timedatectl set-ntp true; boards without a battery begin in 1970";
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since >= YOUNGEST && is_set => Finding::ok("clock", "set by the network"),
+        Ok(since) if since >= YOUNGEST => Finding::ok("clock", "plausible; whether the network sets it is not told"),
+        _ => Finding::fail("clock", "it is older than this program: certificates and deadlines cannot be checked", fix),
+    }
+}
+
+fn heat(board: &Board) -> Finding {
+    let read = |zone: &board::Zone| Some((zone.celsius()?, zone.name().to_owned(), zone.trip()));
+    let hottest = board.zones().iter().filter_map(read).max_by(|one, other| one.0.total_cmp(&other.0));
+    match hottest {
+        None => Finding::ok("heat", "the board tells no temperature"),
+        Some((celsius, name, Some(trip))) if celsius > trip - 11.0 => Finding::warn(
+            "heat",
+            format!("{name} has {celsius:.0} °C, {trip:.0} °C is the most"),
+            "more air: the work slows down from here on",
+        ),
+        Some((celsius, name, _)) => Finding::ok("heat", format!("{name} is the hottest with {celsius:.0} °C")),
+    }
+}
+
+fn power(board: &Board) -> Finding {
+    let watts = board.watts().map_or("the board tells no power".to_owned(), |watts| format!("{watts:.1} W"));
+    match board.throttle_events() {
+        Some(events) if events > 0 => Finding::warn(
+            "power",
+            format!("{watts}; slowed down {events} times since it was switched on"),
+            "a stronger supply or a lower power mode (sudo nvpmodel -q)",
+        ),
+        _ => Finding::ok("power", watts),
+    }
+}
+
+/// Whether this user, who may be another than the service's, can open the nodes.
+fn gpu(nodes: &[Node]) -> Option<Finding> {
+    if nodes.is_empty() {
+        return None;
+    }
+    let shut: Vec<&Node> = nodes.iter().filter(|node| !opens(node)).collect();
+    let Some(first) = shut.first() else {
+        return Some(Finding::ok("gpu", format!("{} device nodes, all can be opened", nodes.len())));
+    };
+    let group = first.group.as_deref().unwrap_or("root");
+    Some(Finding::warn(
+        "gpu",
+        format!(
+            "{} of {} device nodes cannot be opened, such as {} of group {group}",
+            shut.len(),
+            nodes.len(),
+            first.path.display()
+        ),
+        format!("for the service: sudo diffused doctor --write-drop-in writes {}", drop_in::PATH),
+    ))
+}
+
+fn opens(node: &Node) -> bool {
+    std::fs::OpenOptions::new().read(true).write(true).open(&node.path).is_ok()
+}
+
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().si().to_string()
+}
