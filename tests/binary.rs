@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::broker::Mosquitto;
 use crate::support::eventually;
 use crate::support::listener::Listener;
-use crate::support::program::{Service, complaint, root, run};
+use crate::support::program::{Service, complaint, diffused, root, run};
 
 #[test]
 fn arguments_that_cannot_be_read_are_a_fault_of_usage_and_help_is_none() {
@@ -19,6 +19,21 @@ fn arguments_that_cannot_be_read_are_a_fault_of_usage_and_help_is_none() {
     for verb in ["run", "demo", "generate", "send", "check", "models", "doctor", "bench"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("\n  {verb} ")), "{verb}");
     }
+}
+
+#[test]
+fn nothing_is_noted_for_the_makers_of_onnx_runtime_unless_somebody_wants_that() {
+    let noted = |choice: Option<&str>| {
+        let home = tempfile::tempdir().unwrap();
+        let picture = home.path().join("a.png");
+        let mut command = diffused(&["generate", "x", "--steps", "1", "-o", picture.to_str().unwrap()]);
+        command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").env_remove("ORT_DISABLE_TELEMETRY");
+        let output = command.envs(choice.map(|choice| ("ORT_DISABLE_TELEMETRY", choice))).output().unwrap();
+        assert!(output.status.success() && picture.exists(), "{}", complaint(&output));
+        std::fs::read_dir(home.path()).unwrap().count() > 1
+    };
+    assert!(!noted(None));
+    assert!(noted(Some("0")), "the control: else this library notes nothing, and main.rs could be simpler");
 }
 
 #[test]
