@@ -3,18 +3,20 @@
 suite=${SUITE:-bookworm}
 base="$place/base-$suite"
 
-# The tree from which every box is copied, made once.
+# What a box has before the package comes, with all that the package recommends: boxes have no network.
+content=systemd,systemd-sysv,dbus,libpam-systemd,udev,ca-certificates,mosquitto,mosquitto-clients,libstdc++6
+
+# The tree from which every box is copied, made once for this content.
 need_base() {
-    [ ! -e "$base/.complete" ] || return 0
+    [ "$(cat "$base/.complete" 2>/dev/null)" != "$content" ] || return 0
     need debootstrap debootstrap
     echo "making a Debian $suite in $base" >&2
     rm -rf "$base"
     mkdir -p "$place/debs"
     debootstrap --variant=minbase --cache-dir="$place/debs" \
-        --include=systemd,systemd-sysv,dbus,libpam-systemd,udev,mosquitto,mosquitto-clients,libstdc++6 \
-        "$suite" "$base" "$(mirror)" >"$place/debootstrap.log"
+        --include="$content" "$suite" "$base" "$(mirror)" >"$place/debootstrap.log"
     echo box >"$base/etc/hostname"
-    : >"$base/.complete"
+    echo "$content" >"$base/.complete"
 }
 
 # boot: a fresh copy with a systemd of its own; no network but its own loopback.
