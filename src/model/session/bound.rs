@@ -61,7 +61,9 @@ impl Bound {
     ) -> ort::Result<(Vec<ArrayD<f32>>, Duration)> {
         for (input, feed) in self.inputs.iter_mut().zip(feeds) {
             if input.write(feed.value)? {
-                self.binding.bind_input(&input.name, input.device.as_ref().unwrap_or(&input.host))?;
+                let bound = self.binding.bind_input(&input.name, input.device.as_ref().unwrap_or(&input.host));
+                // What is written and not bound would count as known in the next pass.
+                bound.inspect_err(|_| input.value = None)?;
             }
         }
         let begun = Instant::now();
