@@ -106,6 +106,11 @@ impl Thermal {
         }
     }
 
+    /// What a temperature means, in degrees Celsius, in a zone with this trip point that was cool before.
+    pub fn judge(&self, trip: Option<f64>, celsius: f64) -> Heat {
+        self.limits(trip).judge(Heat::Cool, celsius)
+    }
+
     /// The limits of a zone with this trip point.
     fn limits(&self, trip: Option<f64>) -> Limits {
         let pause = self.pause.or(trip.map(|trip| trip - PAUSE_BELOW));

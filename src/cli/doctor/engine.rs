@@ -20,15 +20,16 @@ pub(super) fn findings(config: Option<&Config>) -> Vec<Finding> {
         }
     };
     let mut findings = vec![Finding::ok("library", format!("{}: {}", file(runtime.library()), runtime.build()))];
-    let mut wanted: Vec<Choice> = Vec::new();
-    if let Some(config) = config {
-        let engine = &config.engine;
-        wanted.extend([&engine.accelerator].into_iter().chain(engine.graphs.values()).cloned());
+    let mut wanted: Vec<&Choice> = Vec::new();
+    for choice in
+        config.iter().flat_map(|config| [&config.engine.accelerator].into_iter().chain(config.engine.graphs.values()))
+    {
+        if !wanted.contains(&choice) {
+            wanted.push(choice);
+        }
     }
-    let names = Accelerator::all_in(&runtime).into_iter();
-    let others: Vec<Choice> =
-        names.filter(|one| wanted.iter().all(|wanted| wanted.accelerator != *one)).map(Choice::from).collect();
-    wanted.dedup();
+    let is_other = |one: &Accelerator| wanted.iter().all(|wanted| wanted.accelerator != *one);
+    let others: Vec<Choice> = Accelerator::all_in(&runtime).into_iter().filter(is_other).map(Choice::from).collect();
     findings.extend(wanted.iter().map(|choice| tried(&runtime, choice, true)));
     findings.extend(others.iter().map(|choice| tried(&runtime, choice, false)));
     findings

@@ -7,6 +7,7 @@ use super::drop_in;
 use super::finding::Finding;
 use crate::board::{self, Board, Node};
 use crate::config::Config;
+use crate::service::{Heat, Thermal};
 
 /// The first version of this program was younger than that: 2026-01-01.
 const YOUNGEST: Duration = Duration::from_secs(1_767_225_600);
@@ -21,7 +22,7 @@ pub(super) fn findings(board: &Board, config: Option<&Config>) -> Vec<Finding> {
     let mut findings = vec![identity(board), memory(board)];
     findings.extend(config.map(|config| disk(&config.store)));
     findings.push(clock(SystemTime::now(), Path::new(CLOCK_IS_SET).exists()));
-    findings.push(heat(board));
+    findings.push(heat(board, config.map(|config| config.thermal).unwrap_or_default()));
     findings.push(power(board));
     findings.extend(gpu(&board.gpu_nodes()));
     findings
@@ -74,17 +75,15 @@ fn clock(now: SystemTime, is_set: bool) -> Finding {
     }
 }
 
-fn heat(board: &Board) -> Finding {
+fn heat(board: &Board, thermal: Thermal) -> Finding {
     let read = |zone: &board::Zone| Some((zone.celsius()?, zone.name().to_owned(), zone.trip()));
     let hottest = board.zones().iter().filter_map(read).max_by(|one, other| one.0.total_cmp(&other.0));
-    match hottest {
-        None => Finding::ok("heat", "the board tells no temperature"),
-        Some((celsius, name, Some(trip))) if celsius > trip - 11.0 => Finding::warn(
-            "heat",
-            format!("{name} has {celsius:.0} °C, {trip:.0} °C is the most"),
-            "more air: the work slows down from here on",
-        ),
-        Some((celsius, name, _)) => Finding::ok("heat", format!("{name} is the hottest with {celsius:.0} °C")),
+    let Some((celsius, name, trip)) = hottest else { return Finding::ok("heat", "the board tells no temperature") };
+    let what = format!("{name} is the hottest with {celsius:.0} °C");
+    match thermal.judge(trip, celsius) {
+        Heat::Cool => Finding::ok("heat", what),
+        Heat::Slow => Finding::warn("heat", what, "more air: the work rests between its steps from here on"),
+        Heat::Hot => Finding::warn("heat", what, "more air: no new work is taken from here on"),
     }
 }
 

@@ -87,9 +87,14 @@ impl Accelerator {
         provider == self.provider() || self == Self::TensorRt && provider == Self::Cuda.provider()
     }
 
-    /// Those that a library was made with.
+    /// Those that the library was made with.
+    fn in_library() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|accelerator| accelerator.is_in_library())
+    }
+
+    /// Those that a loaded library was made with.
     pub fn all_in(_library: &Runtime) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|accelerator| accelerator.is_in_library()).collect()
+        Self::in_library().collect()
     }
 
     /// Whether the library was made with it; drivers and devices may be missing all the same.
@@ -117,8 +122,7 @@ impl Choice {
         cache: Option<&Path>,
     ) -> Result<Vec<ExecutionProviderDispatch>, LoadError> {
         if !self.accelerator.is_in_library() {
-            let have = Accelerator::ALL.into_iter().filter(|one| one.is_in_library()).map(Accelerator::name);
-            let have = have.collect::<Vec<_>>().join(", ");
+            let have = Accelerator::in_library().map(Accelerator::name).collect::<Vec<_>>().join(", ");
             let reason = format!("this ONNX Runtime was made without it, it has: {have}");
             return Err(LoadError::Accelerator { name: self.accelerator.name(), reason });
         }
