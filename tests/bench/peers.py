@@ -1,7 +1,9 @@
 """The peers of side_by_side.py: each makes the same pictures from the same exported folder, in a process of its own.
 
     python tests/bench/peers.py PEER ORDER        ORDER is a JSON object; prints what was measured as one line of JSON
+    python tests/bench/peers.py --prepare PEER ORDER        makes the folder that a peer in 8 bits works from
 """
+import functools
 import io
 import json
 import os
@@ -35,7 +37,50 @@ def openvino_pipeline(order):
     return pipe
 
 
-PEERS = {"torch": torch_pipeline, "optimum": optimum_pipeline, "openvino": openvino_pipeline}
+def openvino_int8_pipeline(order):
+    """The same in 8 bits as its makers do it: "hybrid", convolutions wholly, of linear layers the weights alone."""
+    from optimum.intel import OVStableDiffusionPipeline
+    pipe = OVStableDiffusionPipeline.from_pretrained(
+        order["openvino-int8"], compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"})
+    pipe.reshape(batch_size=1, height=order["height"], width=order["width"], num_images_per_prompt=1)
+    pipe.compile()
+    return pipe
+
+
+def optimum_int8_pipeline(order):
+    """The same as optimum's own, of whose U-Net ORTQuantizer made 8 bits with ranges that each pass finds for itself."""
+    from optimum.onnxruntime import ORTStableDiffusionPipeline
+    return ORTStableDiffusionPipeline.from_pretrained(order["optimum-int8"], provider="CPUExecutionProvider")
+
+
+PEERS = {
+    "torch": torch_pipeline, "optimum": optimum_pipeline, "openvino": openvino_pipeline,
+    "optimum-int8": optimum_int8_pipeline, "openvino-int8": openvino_int8_pipeline}
+
+
+def prepare_openvino_int8(order):
+    """Few passes are seen for the ranges: they decide on quality, which is not compared here, and not on speed."""
+    from optimum.intel import OVStableDiffusionPipeline, OVWeightQuantizationConfig
+    OVStableDiffusionPipeline.__call__ = functools.partialmethod(OVStableDiffusionPipeline.__call__, num_inference_steps=4)
+    hybrid = OVWeightQuantizationConfig(bits=8, quant_method="hybrid", dataset=[order["prompt"]], num_samples=4)
+    pipe = OVStableDiffusionPipeline.from_pretrained(order["model"], from_onnx=True, quantization_config=hybrid)
+    pipe.save_pretrained(order["openvino-int8"])
+
+
+def prepare_optimum_int8(order):
+    import shutil
+    from optimum.onnxruntime import ORTQuantizer
+    from optimum.onnxruntime.configuration import AutoQuantizationConfig
+    folder = pathlib.Path(order["optimum-int8"])
+    shutil.copytree(order["model"], folder, ignore=lambda path, names: ["unet"] if path == order["model"] else [])
+    source = pathlib.Path(order["model"]) / "unet"
+    ORTQuantizer.from_pretrained(source, file_name="model.onnx").quantize(
+        save_dir=folder / "unet", file_suffix="", use_external_data_format=True,
+        quantization_config=AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=False))
+    shutil.copy(source / "config.json", folder / "unet")
+
+
+PREPARATIONS = {"openvino-int8": prepare_openvino_int8, "optimum-int8": prepare_optimum_int8}
 
 
 def timed(part, method, times):
@@ -90,4 +135,7 @@ def measure(peer, order):
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], json.loads(sys.argv[2]))))
+    if sys.argv[1] == "--prepare":
+        PREPARATIONS[sys.argv[2]](json.loads(sys.argv[3]))
+    else:
+        print(json.dumps(measure(sys.argv[1], json.loads(sys.argv[2]))))

@@ -6,7 +6,8 @@ MODEL is an exported folder in 32 bits: models/shapes, or what real_size.py make
 graphs, the same Euler steps, prompt, seed and guidance; torch takes the graphs' weights (models/training/reload.py). Everybody
 works in a fresh process, in turn, and each round begins with another one: quote ratios of one run, never seconds of two.
 `diffused-warm` is diffused with graphs that an earlier start kept; `--also "int8=--model DIR"` adds diffused with other options,
-last in the order, as often as it is given. Pictures of the first round are compared with torch's.
+last in the order, as often as it is given. `--peers ...,optimum-int8,openvino-int8` adds those in 8 bits, each made by its own
+tools on first use (OpenVINO's wants nncf 3.4.0). Pictures of the first round are compared with torch's.
 Needs models/requirements.txt, and for OpenVINO optimum-intel 2.2.0 and openvino 2026.4.0 (`--openvino-python` if elsewhere).
 """
 import argparse
@@ -23,6 +24,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PEERS = ["diffused", "diffused-warm", "optimum", "torch", "openvino"]
+IN_8_BITS = ["optimum-int8", "openvino-int8"]
 
 
 def parsed(arguments):
@@ -100,18 +102,20 @@ def ours(args, peer):
     }
 
 
-def theirs(args, peer, picture):
+def theirs(args, peer, *more):
+    """What peers.py prints about one of them."""
+    folders = {name: str(args.scratch / name) for name in ["torch", *IN_8_BITS]}
     order = {
-        "model": str(args.model), "torch": str(args.scratch / "torch"), "picture": str(picture), "prompt": args.prompt,
+        "model": str(args.model), "picture": str(args.scratch / f"{peer}.png"), "prompt": args.prompt, **folders,
         **{name: getattr(args, name) for name in ["steps", "guidance", "width", "height", "runs", "warm_up"]}}
-    python = args.openvino_python if peer == "openvino" else sys.executable
-    return json.loads(run([python, HERE / "peers.py", peer, json.dumps(order)]).splitlines()[-1])
+    python = args.openvino_python if peer.startswith("openvino") else sys.executable
+    return run([python, HERE / "peers.py", *more, peer, json.dumps(order)])
 
 
 def measured(args, peer, first):
+    if peer in ["optimum", "torch", "openvino", *IN_8_BITS]:
+        return json.loads(theirs(args, peer).splitlines()[-1])
     picture = args.scratch / f"{peer}.png"
-    if peer in ("optimum", "torch", "openvino"):
-        return theirs(args, peer, picture)
     if first and not picture.exists():
         options = ["--seed", 0, "--width", args.width, "--height", args.height, "-o", picture]
         diffused(args, ["generate", f"{args.prompt} 0"], options, args.also.get(peer, ""))
@@ -152,6 +156,9 @@ def main(arguments):
         torch_folder(args)
     if "diffused-warm" in args.peers:
         diffused(args, ["bench"], ["--runs", 0, "--json", "--cache", args.scratch / "cache"])
+    for peer in args.peers:
+        if peer in IN_8_BITS and not (args.scratch / peer).exists():
+            theirs(args, peer, "--prepare")
     rounds, loads = [], []
     for number in range(args.rounds):
         loads.append(os.getloadavg()[0])

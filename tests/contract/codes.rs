@@ -1,4 +1,4 @@
-//! The closed list of codes: each is in a test and in the README.
+//! The closed list of codes: each is in a test and in docs/requests.md.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::support::program::root;
 const REQUEST: &str = "diffused/jet1/request/esp32";
 
 #[test]
-fn every_error_code_has_its_line_in_the_readme() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+fn every_error_code_has_its_line_in_the_documents() {
+    let page = std::fs::read_to_string(root().join("docs/requests.md")).unwrap();
     for code in Code::ALL {
-        assert!(readme.contains(&format!("\n| `{code}` | ")), "{code} has no line");
+        assert!(page.contains(&format!("\n| `{code}` | ")), "{code} has no line");
     }
 }
 
