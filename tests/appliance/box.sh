@@ -1,10 +1,10 @@
-# Read by tests/systemd.sh: a Debian whose PID 1 is a real systemd, in a container of systemd-nspawn.
+# Read by tests/systemd.sh and tests/readme.sh: a Debian whose PID 1 is a real systemd, in a container of systemd-nspawn.
 
 suite=${SUITE:-bookworm}
-base="$place/base-$suite"
+base="$place/base-$suite$kind"
 
-# What a box has before the package comes, with all that the package recommends: boxes have no network.
-content=systemd,systemd-sysv,dbus,libpam-systemd,udev,ca-certificates,mosquitto,mosquitto-clients,libstdc++6
+# What every box has before anything comes; $more comes from the script.
+content=systemd,systemd-sysv,dbus,libpam-systemd,udev,ca-certificates,$more
 
 # The tree from which every box is copied, made once for this content.
 need_base() {
@@ -19,7 +19,8 @@ need_base() {
     echo "$content" >"$base/.complete"
 }
 
-# boot: a fresh copy with a systemd of its own; no network but its own loopback.
+# boot [OPTION...]: a fresh copy with a systemd of its own; options are systemd-nspawn's, such as --private-network, which
+# leaves it nothing but its own loopback.
 boot() {
     rm -rf "$box"
     cp -a "$base" "$box"
@@ -29,10 +30,10 @@ boot() {
 #!/bin/sh
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 UNIFIED_CGROUP_HIERARCHY=1
 exec unshare -m --propagation private sh -c 'mount -t tmpfs tmpfs /run
-exec systemd-nspawn -q -D "$0" -b --register=no --keep-unit --console=interactive --private-network \
-    --capability=CAP_BPF,CAP_PERFMON,CAP_MKNOD --system-call-filter="bpf perf_event_open"' "$1"
+exec systemd-nspawn -q -b --register=no --keep-unit --console=interactive \
+    --capability=CAP_BPF,CAP_PERFMON,CAP_MKNOD --system-call-filter="bpf perf_event_open" "$@"' nspawn "$@"
 END
-    script -qfc "sh $place/nspawn.sh $box" "$place/console.log" >/dev/null 2>&1 &
+    script -qfc "sh $place/nspawn.sh -D $box $*" "$place/console.log" >/dev/null 2>&1 &
     console=$!
     for _ in $(seq 60); do
         sleep 1
@@ -54,7 +55,7 @@ first_process() {
 
 # inside COMMAND...: runs it in the box.
 inside() {
-    timeout 180 nsenter -t "$leader" -m -u -i -n -p -C -r -w \
+    timeout "${patience:-180}" nsenter -t "$leader" -m -u -i -n -p -C -r -w \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
