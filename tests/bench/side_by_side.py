@@ -116,7 +116,7 @@ def measured(args, peer, first):
     if peer in ["optimum", "torch", "openvino", *IN_8_BITS]:
         return json.loads(theirs(args, peer).splitlines()[-1])
     picture = args.scratch / f"{peer}.png"
-    if first and not picture.exists():
+    if first:
         options = ["--seed", 0, "--width", args.width, "--height", args.height, "-o", picture]
         diffused(args, ["generate", f"{args.prompt} 0"], options, args.also.get(peer, ""))
     return ours(args, peer)
@@ -152,6 +152,9 @@ def table(args, rounds, loads):
 def main(arguments):
     args = parsed(arguments)
     args.scratch.mkdir(parents=True, exist_ok=True)
+    for peer in args.peers:
+        # One of an earlier run may have been made with other steps.
+        (args.scratch / f"{peer}.png").unlink(missing_ok=True)
     if "torch" in args.peers:
         torch_folder(args)
     if "diffused-warm" in args.peers:
