@@ -95,6 +95,16 @@ def to_int8(options):
     return {part: quantise(options.folder / part / "model.onnx", *work[part], options) for part in options.parts}
 
 
+def to_fp16(options):
+    """Graphs in 32 bits with fused attention; their weights are halved when they are written."""
+    made = {}
+    for part in options.parts if options.attention == "fused" else ():
+        print(options.folder / part / "model.onnx")
+        network = Network.read(options.folder / part / "model.onnx")
+        made[part] = fused(network, trajectories.anything(network.ports), options.threads)
+    return made
+
+
 def write(options, made):
     """The folder with the graphs that were made, and all else as it was."""
     if options.store == "fp16":
@@ -135,7 +145,7 @@ def main():
         raise SystemExit(f"{options.new} must not exist")
     if options.precision == "fp16":
         options.store = "fp16"
-    write(options, to_int8(options) if options.precision == "int8" else {})
+    write(options, to_int8(options) if options.precision == "int8" else to_fp16(options))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ const GRAPHS: [&str; 8] = [
 const OF_GRAPHS: &str = "engine.graphs.*";
 
 /// The settings that some accelerator knows.
-const SETTINGS: [&str; 7] = ["device", "memory", "fp16", "cuda_graph", "dla", "arena", "options"];
+const SETTINGS: [&str; 8] = ["device", "memory", "fp16", "cuda_graph", "dla", "arena", "compact", "options"];
 
 pub(super) fn engine(reader: &mut Reader) -> Engine {
     let mut section = reader.section("engine");
@@ -96,6 +96,7 @@ fn choice(section: &mut Section<'_>, key: &str, path: &'static str) -> Option<Ch
         cuda_graph: table.flag("cuda_graph", false),
         dla: said.iter().any(|key| key == "dla").then(|| table.number("dla", 0, 0..=15)),
         arena: arena(&mut table, accelerator),
+        compact: table.flag("compact", false),
         dimensions: if path == OF_GRAPHS { dimensions(&mut table) } else { BTreeMap::new() },
         options: table.words("options"),
     };

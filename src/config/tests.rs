@@ -113,7 +113,7 @@ fn accelerators_are_chosen_for_each_graph_with_the_settings_that_they_know() {
     let text = "[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1'\n[engine]\nrequire = 'all'\ncache = 'cache'\n\
         [engine.accelerator]\nname = 'tensorrt'\ndevice = 1\nmemory = '2 GiB'\nfp16 = true\ndla = 0\n\
         options = {trt_sparsity_enable = true, trt_builder_optimization_level = 5}\n\
-        [engine.graphs]\ntext_encoder = 'cpu'\nvae_decoder = {name = 'cuda', arena = 'tight'}\n\
+        [engine.graphs]\ntext_encoder = {name = 'cpu', compact = true}\nvae_decoder = {name = 'cuda', arena = 'tight'}\n\
         unet = {name = 'tensorrt', dimensions = {height = 64}}";
     let engine = Config::parse(text, Path::new("/etc/diffused/config.toml")).unwrap().engine;
     let options = [("trt_builder_optimization_level", "5"), ("trt_sparsity_enable", "1")];
@@ -128,7 +128,7 @@ fn accelerators_are_chosen_for_each_graph_with_the_settings_that_they_know() {
     assert_eq!((engine.accelerator, engine.strict), (wanted, true));
     assert_eq!(engine.cache.as_deref(), Some(Path::new("/etc/diffused/cache")));
     let graphs = [
-        ("text_encoder".to_owned(), Accelerator::Cpu.into()),
+        ("text_encoder".to_owned(), Choice { compact: true, ..Accelerator::Cpu.into() }),
         ("vae_decoder".to_owned(), Choice { arena: Arena::Tight, ..Accelerator::Cuda.into() }),
         ("unet".to_owned(), Choice { dimensions: [("height".to_owned(), 64)].into(), ..Accelerator::TensorRt.into() }),
     ];

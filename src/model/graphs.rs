@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ndarray::{Array4, ArrayD};
 
 use super::session::Feed;
-use super::testing::{Miniature, Notes, engine, golden, runtime};
+use super::testing::{Miniature, Notes, apart, bundled, engine, golden, runtime};
 use super::*;
 use crate::job::Stop;
 
@@ -119,4 +119,29 @@ fn a_graph_may_run_on_something_else_than_the_rest() {
     let engine = Engine::start(runtime(), Options { graphs, ..Options::default() }).unwrap();
     assert!(Decoder::load(&engine, &model.folder()).is_ok());
     assert!(Unet::load(&engine, &model.folder(), &UnetAdapters::default()).is_err());
+}
+
+#[test]
+fn weights_of_16_bits_are_widened_beforehand_or_in_every_pass_with_the_same_values() {
+    // The bundled model stores its weights in 16 bits.
+    let run = |compact: bool| {
+        let cache = tempfile::tempdir().unwrap();
+        let accelerator = Choice { compact, ..Choice::default() };
+        let options = Options {
+            accelerator,
+            threads: Some(1),
+            cache: Some(Cache::new(cache.path().to_owned())),
+            ..Options::default()
+        };
+        let engine = Engine::start(runtime(), options).unwrap();
+        let folder = Folder::open(&bundled("shapes")).unwrap();
+        let decoder = Decoder::load(&engine, &folder).unwrap();
+        let latents =
+            Array4::from_shape_fn([1, 4, 8, 8], |(_, c, y, x)| (c as f32 - 1.5) * (x as f32 - y as f32) / 4.0);
+        let kept = fs::metadata(entry(cache.path()).join("weights.bin")).unwrap().len();
+        (decoder.decode(&latents, &Notes::default()).unwrap().into_dyn(), kept)
+    };
+    let ((wide, folded), (same, stored)) = (run(false), run(true));
+    assert!(apart(&wide, &same) < 1e-5, "{}", apart(&wide, &same));
+    assert!(stored * 3 < folded * 2, "{stored} bytes are kept of {folded}");
 }

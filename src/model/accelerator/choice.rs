@@ -24,6 +24,8 @@ pub struct Choice {
     pub dla: Option<u32>,
     /// How memory is asked for.
     pub arena: Arena,
+    /// Whether weights stay as they are stored: those in 16 bits are widened in every pass, and not once for all.
+    pub compact: bool,
     /// Sizes for dimensions that a graph leaves free, by the names that it gives them.
     pub dimensions: BTreeMap<String, u32>,
     /// Settings of ONNX Runtime's own, handed over as they are; they go before all others.
@@ -69,7 +71,7 @@ impl Accelerator {
     /// The settings that it knows; `options` all but the CPU and ACL.
     pub fn settings(self) -> &'static [&'static str] {
         match self {
-            Self::Cpu => &["arena"],
+            Self::Cpu => &["arena", "compact"],
             Self::Cuda => &["device", "memory", "cuda_graph", "arena", "options"],
             Self::TensorRt => &["device", "memory", "fp16", "cuda_graph", "dla", "arena", "options"],
             Self::OpenVino => &["device", "fp16", "options"],

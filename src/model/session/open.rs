@@ -21,6 +21,9 @@ const KEPT_WEIGHTS: [(&str, &str); 2] = [
     ("session.optimized_model_external_initializers_file_name", "weights.bin"),
     ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),
 ];
+/// Leaves out what computes beforehand whatever follows from weights alone, and so makes 32 bits of those in 16. The highest
+/// level does it once more, for the layouts of its own.
+const NO_FOLDING: (&str, &str) = ("optimization.disable_specified_optimizers", "ConstantFolding");
 /// Name of an optimised graph in its folder of the cache.
 const KEPT_GRAPH: &str = "model.onnx";
 
@@ -151,6 +154,12 @@ impl Making<'_> {
         if accelerator != Accelerator::Cpu {
             builder = builder.with_logger(self.heard.listener()).map_err(|error| unfit(error.into()))?;
             builder = builder.with_log_level(LogLevel::Verbose).map_err(|error| unfit(error.into()))?;
+        }
+        if self.choice.compact {
+            builder = builder
+                .with_config_entry(NO_FOLDING.0, NO_FOLDING.1)
+                .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::Level2))
+                .map_err(|error| unfit(error.into()))?;
         }
         for (name, size) in &self.choice.dimensions {
             builder = builder.with_dimension_override(name, i64::from(*size)).map_err(|error| unfit(error.into()))?;
