@@ -133,12 +133,11 @@ impl Address {
             _ => return Err(unlike()),
         };
         let (host, port) = split(place, usual)?;
-        let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
         if host.is_empty() || !host.chars().all(plain) || (host.contains(':') && host.parse::<IpAddr>().is_err()) {
             return Err(unlike());
         }
-        if !encrypted && !local && !allow_plaintext {
+        if !encrypted && !is_loopback(host) && !allow_plaintext {
             return Err(format!(
                 "{host} is not this machine and {scheme}:// is not encrypted; use {}, or to allow that {how}",
                 if websocket.is_some() { "wss://" } else { "mqtts://" }
@@ -164,6 +163,11 @@ impl Address {
         }
         Ok(Transport { websocket: self.websocket.clone(), tls: Some(Tls::new(files)?) })
     }
+}
+
+/// Whether a host is this machine itself, by its usual name or by an address.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.

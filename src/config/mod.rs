@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use self::broker::Address;
+pub use self::broker::{Address, is_loopback};
 pub use self::engine::Engine;
 use self::reader::Reader;
 

@@ -1,7 +1,7 @@
 //! The broker: can it be reached, does it let us in, and does it do what is needed?
 
 use super::finding::Finding;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::mqtt::{Probe, ProbeError};
 
 const ABOUT: &str = "broker";
@@ -68,10 +68,6 @@ fn answered(place: &str, probe: &Probe, config: &Config) -> Vec<Finding> {
         findings.push(Finding { fix: Some(fix.to_owned()), ..Finding::ok(ABOUT, what) });
     }
     findings
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
