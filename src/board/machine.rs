@@ -29,6 +29,11 @@ pub fn bytes(told: &str, key: &str) -> Option<u64> {
     kibibytes.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }
 
+/// Bytes for people, such as `2.0 GB`.
+pub fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().si().to_string()
+}
+
 /// Bytes that the disk of a folder has free for us.
 pub fn disk_free(folder: &Path) -> io::Result<u64> {
     let about = rustix::fs::statvfs(folder)?;

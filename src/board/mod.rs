@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub use self::gpu::Gpu;
 pub use self::heat::Zone;
 pub use self::identity::Identity;
-pub use self::machine::{bytes, disk_free};
+pub use self::machine::{bytes, disk_free, size};
 pub use self::nodes::Node;
 pub use self::power::Rail;
 

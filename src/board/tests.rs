@@ -197,3 +197,8 @@ fn a_boards_gpu_has_its_nodes_and_a_screen_alone_is_none() {
     got.sort();
     assert_eq!(got, ["/dev/dri/renderD128", "/dev/nvgpu/igpu0/ctrl", "/dev/nvhost-ctrl-gpu", "/dev/nvmap"]);
 }
+
+#[test]
+fn bytes_for_people_are_rounded() {
+    assert_eq!([0, 999, 2_000_000, 4_294_967_296].map(size), ["0 B", "999 B", "2.0 MB", "4.3 GB"]);
+}

@@ -22,6 +22,7 @@ use super::error::LoadError;
 use super::library::Runtime;
 use super::memory::{available, resident};
 use super::session::{Options, Ports, Session};
+use crate::board::size;
 
 /// The sessions of one engine.
 pub(super) struct Sessions<'a> {
@@ -150,10 +151,6 @@ impl<'a> Sessions<'a> {
     }
 }
 
-fn size(bytes: u64) -> impl std::fmt::Display {
-    bytesize::ByteSize(bytes).display().si()
-}
-
 /// The bytes of a graph and of its weights; graphs that share a file of weights have each their own part of it.
 fn bytes_of(file: &Path) -> u64 {
     let told = |graph: Anatomy| graph.bytes() + graph.skeleton.to_bytes().len() as u64;
@@ -235,8 +232,7 @@ mod tests {
             sessions.held.get_mut(&2).unwrap().session = None;
             sessions.free = || Some(9);
             let error = sessions.get(2).err().unwrap().to_string();
-            let wanted =
-                format!("out of memory: it needs {}, 9 B are free", bytesize::ByteSize(weights).display().si());
+            let wanted = format!("out of memory: it needs {}, 9 B are free", size(weights));
             assert!(error.ends_with(&wanted), "{error}");
             assert!(PassError::is_about_memory(&error));
             assert_eq!(loaded(sessions), [0; 0]);

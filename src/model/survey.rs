@@ -10,6 +10,7 @@ use super::folder::{Extra, Folder};
 use super::memory;
 use super::prepared::Prepared;
 use super::tokenizer::Tokenizer;
+use crate::board::size;
 use crate::job::units::Size;
 use crate::onnx::{Element, Initializer, Place, Skeleton};
 
@@ -149,7 +150,6 @@ impl Space {
     /// What is to be said of a model that does not fit.
     pub fn complaint(&self, demand: &Demand) -> Option<String> {
         let most = self.most.filter(|_| self.takes(demand) == Fitting::Not)?;
-        let size = |bytes: u64| bytesize::ByteSize(bytes).display().si();
         Some(format!("its largest graph has {} of weights, and there are {} for it", size(demand.largest), size(most)))
     }
 }

@@ -1,6 +1,7 @@
 //! The broker: can it be reached, does it let us in, and does it do what is needed?
 
 use super::finding::Finding;
+use crate::board::size;
 use crate::config::{Config, is_loopback};
 use crate::mqtt::{Probe, ProbeError};
 
@@ -29,7 +30,7 @@ fn fix(error: &ProbeError) -> &'static str {
 
 fn answered(place: &str, probe: &Probe, config: &Config) -> Vec<Finding> {
     let name = probe.name.as_deref().unwrap_or("a broker that does not tell its name");
-    let packets = bytesize::ByteSize(probe.max_packet as u64).display().si();
+    let packets = size(probe.max_packet as u64);
     let mut findings = vec![Finding::ok(ABOUT, format!("{place}: {name}, packets up to {packets}"))];
     if config.broker.transport.tls.is_none() && !is_loopback(&config.broker.host) {
         let fix = "use mqtts:// (docs/security.md)";

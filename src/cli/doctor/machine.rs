@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::drop_in;
 use super::finding::Finding;
-use crate::board::{self, Board, Node};
+use crate::board::{self, Board, Node, size};
 use crate::config::Config;
 use crate::service::{Heat, Thermal};
 
@@ -123,8 +123,4 @@ fn gpu(nodes: &[Node]) -> Option<Finding> {
 
 fn opens(node: &Node) -> bool {
     std::fs::OpenOptions::new().read(true).write(true).open(&node.path).is_ok()
-}
-
-fn size(bytes: u64) -> String {
-    bytesize::ByteSize(bytes).display().si().to_string()
 }

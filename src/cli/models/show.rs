@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::store::{Model, Place, Store, size};
+use super::store::{Model, Place, Store};
+use crate::board::size;
 use crate::cli::CliError;
 use crate::cli::generate::say;
 use crate::job::AdapterFacts;

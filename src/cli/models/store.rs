@@ -159,8 +159,3 @@ fn bytes(folder: &Path) -> u64 {
     };
     entries.map(of_entry).sum()
 }
-
-/// Bytes for people.
-pub(super) fn size(bytes: u64) -> String {
-    bytesize::ByteSize(bytes).display().si().to_string()
-}

@@ -7,7 +7,8 @@ use ndarray::ArrayD;
 use super::super::accelerator::Arena;
 use super::super::memory::resident;
 use super::super::session::{Begin, Feed};
-use super::{Appetite, Sessions, size};
+use super::{Appetite, Sessions};
+use crate::board::size;
 
 /// A session that is loaded, about to make a pass.
 pub(in crate::model) struct Ready<'s, 'a> {
