@@ -1,8 +1,8 @@
 //! `diffused check`: is this configuration fit to run?
 
-use std::io::Write;
 use std::path::PathBuf;
 
+use super::print::say;
 use super::{CliError, log};
 use crate::app;
 use crate::config::Config;
@@ -21,14 +21,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let config = Config::load(&args.config)?;
     let pipeline = app::load(&config, &args.config)?;
     let rules = app::rules(&config, pipeline.facts(), &args.config)?;
-    let mut out = std::io::stdout().lock();
-    let mut say = |line: String| {
-        writeln!(out, "{line}").map_err(|error| CliError::Io(format!("stdout cannot be written: {error}")))
-    };
-    say(format!("configuration {}: ok", args.config.display()))?;
-    say(format!("node {}: broker {} port {}", config.node, config.broker.host, config.broker.port))?;
+    say(&format!("configuration {}: ok", args.config.display()))?;
+    say(&format!("node {}: broker {} port {}", config.node, config.broker.host, config.broker.port))?;
     for model in &rules.models {
-        say(format!(
+        say(&format!(
             "model {}: {} {}, {} steps, sampler {}: ok",
             model.name,
             model.family,

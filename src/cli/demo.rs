@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::generate::{say, writable};
+use super::generate::writable;
+use super::print::say;
 use super::{CliError, bundled, log, progress, run, send};
 use crate::app;
 use crate::config::Config;

@@ -1,8 +1,6 @@
 //! `diffused generate`: a picture without MQTT.
 
-use std::fmt::Display;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::loading::{Loading, rules};
+use super::print::say;
 use super::progress::Bar;
 use super::wishes::Wishes;
 use super::{CliError, log};
@@ -103,11 +102,6 @@ fn facts(file: &Path, seed: Seed, encoded: &Encoded, run_ms: u128) -> Value {
         "file": file.to_string_lossy(), "seed": seed.get(), "width": encoded.width, "height": encoded.height,
         "format": encoded.format.name(), "bytes": encoded.bytes.len(), "sha256": sha256, "run_ms": run_ms as u64,
     })
-}
-
-/// A result goes to stdout, which carries nothing else.
-pub(super) fn say(line: &dyn Display) -> Result<(), CliError> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| CliError::Io(format!("stdout cannot be written: {error}")))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod connection;
 mod error;
 mod loading;
 mod log;
+mod print;
 mod progress;
 mod wishes;
 

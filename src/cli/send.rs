@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::connection::Connection;
-use super::generate::{numbered, say, writable, write};
+use super::generate::{numbered, writable, write};
+use super::print::say;
 use super::{CliError, log, progress};
 use crate::job::units::{Client, JobId};
 use crate::mqtt::requester::{Answer, AskError, Target, Update};

@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use self::measure::Measured;
-use super::generate::say;
 use super::loading::Loading;
+use super::print::say;
 use super::wishes::Wishes;
 use super::{CliError, log};
 

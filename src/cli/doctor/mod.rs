@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use self::finding::{Finding, Level, table};
-use super::generate::say;
+use super::print::say;
 use super::{CliError, log};
 use crate::board::Board;
 use crate::config::Config;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::store::Place;
 use crate::cli::CliError;
-use crate::cli::generate::say;
+use crate::cli::print::say;
 use crate::model::import::{self, ImportError, Order, Precision, Prediction};
 
 /// Make a model folder from a checkpoint

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::store::{Model, Place, Store};
 use crate::board::size;
 use crate::cli::CliError;
-use crate::cli::generate::say;
+use crate::cli::print::say;
 use crate::model::{Fitting, LoadError, Survey};
 
 /// List the models, what each can do, and whether it fits the memory

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::CliError;
-use crate::cli::generate::say;
+use crate::cli::print::say;
 use crate::model;
 
 /// Make of a model folder what makes it faster, beside what is there

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::store::{Model, Place, Store};
 use crate::board::size;
 use crate::cli::CliError;
-use crate::cli::generate::say;
+use crate::cli::print::say;
 use crate::job::AdapterFacts;
 use crate::model::{Adapters, Body, LoadError, MANIFEST, Manifest, Survey};
 

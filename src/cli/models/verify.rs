@@ -1,7 +1,7 @@
 //! `diffused models verify`: is a model folder what it was, and is it whole?
 
 use super::store::{Model, Place, Store};
-use crate::cli::generate::say;
+use crate::cli::print::say;
 use crate::cli::{CliError, progress};
 use crate::model::{MANIFEST, Manifest, Survey};
 
