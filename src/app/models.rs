@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{AppError, Appliance, Refresh};
 use crate::config::{Config, ConfigError, Fault};
 use crate::job::{Generate, ModelFacts, Origin, Recipe, Request, Rules, Unwatched};
-use crate::model::{Cache, Demand, Options, Runtime, Space};
+use crate::model::{Cache, Demand, Options, Runtime, Space, is_model, model_folders};
 use crate::pipeline::{PARTS, Pipeline, Source};
 use crate::service::desk::fresh_seed;
 
@@ -67,16 +67,12 @@ fn sources(config: &Config, file: &Path) -> Result<Vec<Source>, ConfigError> {
         faults: vec![Fault { path: path.to_owned(), message }],
     };
     let dir = config.models.dir.display();
-    let entries = std::fs::read_dir(&config.models.dir)
+    let folders = model_folders(&config.models.dir)
         .map_err(|error| fault("models.dir", format!("{dir} cannot be read: {error}")))?;
-    let mut found: BTreeMap<String, Source> = entries
-        .flatten()
-        .filter(|entry| entry.path().join("model_index.json").is_file())
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            Some((name.clone(), Source { name, folder: entry.path(), safety: config.engine.safety }))
-        })
-        .collect();
+    let source =
+        |(name, folder): (String, PathBuf)| (name.clone(), Source { name, folder, safety: config.engine.safety });
+    let mut found: BTreeMap<String, Source> =
+        folders.into_iter().filter(|(_, folder)| is_model(folder)).map(source).collect();
     let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
     let default = match (&config.models.default, found.len()) {
         (Some(name), _) => found.remove(name).ok_or_else(|| {
@@ -188,5 +184,18 @@ mod tests {
         let depth = || ModelFacts::flat(&[Mode::Image, Mode::Inpaint, Mode::Depth]);
         assert_eq!(fault("", depth()), None);
         assert!(fault("[defaults]\ninit_fit = 'shrink'", depth()).unwrap().contains("defaults.init_fit"));
+    }
+
+    #[test]
+    fn what_an_import_is_still_making_is_not_served() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["done", ".new.partial"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("model_index.json"), "{}").unwrap();
+        }
+        let file = Path::new("a.toml");
+        let config = Config::parse(&format!("[models]\ndir = '{}'", dir.path().display()), file).unwrap();
+        let names: Vec<String> = sources(&config, file).unwrap().into_iter().map(|source| source.name).collect();
+        assert_eq!(names, ["done"]);
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::CliError;
+use crate::model::{is_model, model_folders};
 
 /// The model that comes with the program, from a folder above the executable: in a checkout, and in a package.
 const BUNDLED: [&str; 2] = ["models/shapes", "share/diffused/models/shapes"];
@@ -30,11 +31,10 @@ pub(super) fn adapters(model: &Path) -> PathBuf {
 
 fn find(executable: &Path, store: &Path) -> Result<PathBuf, CliError> {
     let mut bundled = executable.ancestors().skip(1).flat_map(|folder| BUNDLED.map(|place| folder.join(place)));
-    if let Some(folder) = bundled.find(|folder| folder.join("model_index.json").is_file()) {
+    if let Some(folder) = bundled.find(|folder| is_model(folder)) {
         return Ok(folder);
     }
-    let entries = fs::read_dir(store).into_iter().flatten().flatten();
-    let mut folders = entries.map(|entry| entry.path()).filter(|path| path.join("model_index.json").is_file());
+    let mut folders = model_folders(store).unwrap_or_default().into_values().filter(|folder| is_model(folder));
     match (folders.next(), folders.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => {

@@ -1,36 +1,32 @@
 //! The models: are they whole, and do they fit?
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::finding::Finding;
 use crate::config::Config;
-use crate::model::{Fitting, Manifest, Space, Survey};
+use crate::model::{Fitting, Manifest, Space, Survey, model_folders};
 
 const ABOUT: &str = "model";
 
 /// Names tell whether the files are those of the list; that their bytes are too, `models verify` tells in minutes.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let dir = &config.models.dir;
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
+    let folders = match model_folders(dir) {
+        Ok(folders) => folders,
         Err(error) => {
             let fix = "create the folder, or set models.dir";
             return vec![Finding::fail(ABOUT, format!("{} cannot be read: {error}", dir.display()), fix)];
         }
     };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.retain(|folder| folder.join("model_index.json").is_file());
-    folders.sort();
     if folders.is_empty() {
         let fix = "export or import one (docs/models.md)";
         return vec![Finding::fail(ABOUT, format!("there is no model in {}", dir.display()), fix)];
     }
     let space = Space::of(config.engine.memory);
-    folders.iter().flat_map(|folder| of(folder, &space)).collect()
+    folders.iter().flat_map(|(name, folder)| of(name, folder, &space)).collect()
 }
 
-fn of(folder: &Path, space: &Space) -> Vec<Finding> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn of(name: &str, folder: &Path, space: &Space) -> Vec<Finding> {
     let verify = format!("diffused models verify {name}");
     let mut findings = vec![match Survey::open(folder) {
         Err(error) => Finding::fail(ABOUT, format!("{name}: {error}"), "export or import it again (docs/models.md)"),

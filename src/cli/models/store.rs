@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{CliError, bundled};
 use crate::config::Config;
-use crate::model::{Space, Survey};
+use crate::model::{Space, Survey, model_folders};
 
 const DEFAULT_CONFIG: &str = "/etc/diffused/diffused.toml";
 
@@ -52,14 +52,15 @@ pub(super) struct Store {
     pub(super) space: Space,
     default: Option<String>,
     adapters: Option<PathBuf>,
-    /// Folders by their names, which are all that a name from outside is ever held against.
+    /// Folders by their names.
     folders: BTreeMap<String, PathBuf>,
 }
 
 impl Store {
     pub(super) fn open(place: &Place) -> Result<Self, CliError> {
         let (dir, config) = (place.dir()?, place.config()?);
-        let folders = folders(&dir)?;
+        let folders = model_folders(&dir)
+            .map_err(|error| CliError::Io(format!("the models' folder {} cannot be read: {error}", dir.display())))?;
         let only = folders.keys().next().filter(|_| folders.len() == 1);
         Ok(Self {
             space: Space::of(config.as_ref().and_then(|config| config.engine.memory)),
@@ -139,15 +140,6 @@ impl Model<'_> {
             "bytes": self.bytes(), "fault": fault.to_string(),
         })
     }
-}
-
-/// The model folders below a folder. A copy that broke off may lack the file that makes it one; it should not go unseen.
-fn folders(dir: &Path) -> Result<BTreeMap<String, PathBuf>, CliError> {
-    let entries = fs::read_dir(dir)
-        .map_err(|error| CliError::Io(format!("the models' folder {} cannot be read: {error}", dir.display())))?;
-    let entries = entries.flatten().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
-    let is_model = |folder: &Path| folder.join("model_index.json").is_file() || folder.join("unet").is_dir();
-    Ok(entries.filter(|(name, folder)| !name.starts_with('.') && is_model(folder)).collect())
 }
 
 /// Bytes of all files below a folder, also of those that it links to.
