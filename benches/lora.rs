@@ -22,7 +22,7 @@ use diffused::job::units::Seed;
 use diffused::job::{Generate, Limits, Progress, Recipe, Rules, Stage, Stop, Watch};
 use diffused::model::{Options, Runtime};
 use diffused::pipeline::{Pipeline, Source};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -79,13 +79,7 @@ fn step(pipeline: &Pipeline, lora: &str, merging: &Merging) -> Result<Value, Box
 }
 
 fn recipe(pipeline: &Pipeline, lora: &str) -> Result<Recipe, Box<dyn Error>> {
-    let rules = Rules {
-        limits: Limits { request_bytes: 1, prompt_chars: 100, pixels: 1 << 20, steps: 1, count: 1 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
-    };
+    let rules = Rules::bare(Limits::WIDEST, pipeline.facts());
     let fields = json!({"prompt": format!("a red circle{lora}"), "steps": 1, "width": 64, "height": 64, "seed": 0});
     let fields = fields.as_object().cloned().unwrap_or_default();
     Ok(Recipe::from_fields(fields, Seed::from(0), &rules).map_err(|rejection| rejection.message)?.recipe)

@@ -7,7 +7,7 @@ use diffused::diffusion::{SchedulerConfig, sampler};
 use diffused::job::request::Arrival;
 use diffused::job::units::{Client, ClipSkip, GuidanceScale, JobId, Seed, Size, Steps};
 use diffused::job::{AdapterFacts, AdapterKind, Fit, Limits, Mode, ModelFacts, Origin, Reading, Rules};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What an answer may have besides its tags, and what these may.
 pub const ANSWER: usize = 640;
@@ -18,8 +18,7 @@ pub fn client() -> Client {
 
 pub fn rules() -> Rules {
     let limits = Limits { request_bytes: 1 << 20, prompt_chars: 4000, pixels: 1 << 12, steps: 150, count: 4 };
-    let none = Map::new;
-    Rules { limits, defaults: none(), shortcut_output: none(), shortcut_defaults: none(), models: vec![model()] }
+    Rules::bare(limits, vec![model()])
 }
 
 fn model() -> ModelFacts {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Map;
-
 use super::{CliError, bundled};
 use crate::job::{Limits, Rules};
 use crate::model::{Accelerator, Cache, Options, Runtime};
@@ -59,11 +57,5 @@ impl Loading {
 
 /// Whoever runs the program may ask for whatever the contract allows.
 pub(super) fn rules(pipeline: &Pipeline) -> Rules {
-    Rules {
-        limits: Limits { request_bytes: usize::MAX, prompt_chars: 4000, pixels: 1 << 26, steps: 150, count: 16 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
-    }
+    Rules::bare(Limits::WIDEST, pipeline.facts())
 }

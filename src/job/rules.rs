@@ -27,6 +27,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// With no defaults but the models' own.
+    pub fn bare(limits: Limits, models: Vec<ModelFacts>) -> Self {
+        Self { limits, defaults: Map::new(), shortcut_output: Map::new(), shortcut_defaults: Map::new(), models }
+    }
+
     /// The model of that name.
     pub fn model(&self, name: &str) -> Option<&ModelFacts> {
         self.models.iter().find(|model| model.name == name)
@@ -34,15 +39,7 @@ impl Rules {
 
     /// The rules for requests that were accepted before and have every default written out.
     pub fn for_stored(&self) -> Self {
-        let limits = Limits { request_bytes: usize::MAX, ..self.limits.clone() };
-        let none = Map::new;
-        Self {
-            limits,
-            defaults: none(),
-            shortcut_output: none(),
-            shortcut_defaults: none(),
-            models: self.models.clone(),
-        }
+        Self::bare(Limits { request_bytes: usize::MAX, ..self.limits.clone() }, self.models.clone())
     }
 }
 
@@ -59,6 +56,12 @@ pub struct Limits {
     pub steps: u16,
     /// Pictures a request.
     pub count: u8,
+}
+
+impl Limits {
+    /// Whatever the contract allows.
+    pub const WIDEST: Self =
+        Self { request_bytes: usize::MAX, prompt_chars: 4000, pixels: 1 << 26, steps: 150, count: 16 };
 }
 
 /// How a model's tokenizer reads a prompt.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Pipeline, Source};
 use crate::job::units::Seed;
@@ -18,13 +18,7 @@ fn load(store: &Path, memory: Option<u64>) -> Pipeline {
 }
 
 fn recipe(pipeline: &Pipeline, prompt: &str) -> Result<Recipe, Rejection> {
-    let rules = Rules {
-        limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
-    };
+    let rules = Rules::bare(Limits::WIDEST, pipeline.facts());
     let Value::Object(fields) = json!({"prompt": prompt, "steps": 2, "seed": 5}) else { unreachable!() };
     Recipe::from_fields(fields, Seed::from(0), &rules).map(|parsed| parsed.recipe)
 }

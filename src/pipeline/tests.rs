@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use safetensors::SafeTensors;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Pipeline, Source, Trace};
 use crate::job::units::Seed;
@@ -16,13 +16,7 @@ use crate::picture::{Encoding, Format, Picture, encode};
 use crate::prompt::{Prompt, Syntax};
 
 fn rules(pipeline: &Pipeline) -> Rules {
-    Rules {
-        limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
-    }
+    Rules::bare(Limits::WIDEST, pipeline.facts())
 }
 
 pub(super) fn load(model: &Miniature) -> Result<Pipeline, LoadError> {

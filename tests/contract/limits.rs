@@ -9,7 +9,7 @@ use diffused::job::request::{Arrival, Reference, Refused};
 use diffused::job::units::{Client, JobId, Seed};
 use diffused::job::{Limits, ModelFacts, Origin, Reading, Request, Rules};
 use diffused::picture::{DecodeLimits, Picture};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::pictures::{claiming, golden, with_scans};
 use crate::support::node::facts;
@@ -30,8 +30,7 @@ impl Work {
         };
         let limits = Limits { request_bytes: 10_000, prompt_chars: 100, pixels: 4096, steps: 20, count: 2 };
         let model = ModelFacts { read: Arc::new(reading), ..facts() };
-        let none = Map::new;
-        Rules { limits, defaults: none(), shortcut_output: none(), shortcut_defaults: none(), models: vec![model] }
+        Rules::bare(limits, vec![model])
     }
 
     /// The code of a payload, and how often it was read by the tokenizer and how many pictures were looked for.

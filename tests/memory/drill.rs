@@ -16,7 +16,7 @@ use diffused::job::units::Seed;
 use diffused::job::{Generate, Limits, Recipe, Rules, Unwatched};
 use diffused::model::{Options, Runtime};
 use diffused::pipeline::{Pipeline, Source};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 #[derive(Parser)]
 struct Args {
@@ -50,13 +50,7 @@ fn main() {
     let runtime = Runtime::start(None).unwrap();
     let options = Options { threads: Some(2), memory: args.memory, ..Options::default() };
     let pipeline = Pipeline::load(&runtime, options, &sources, Some(&args.adapters)).unwrap();
-    let rules = Rules {
-        limits: Limits { request_bytes: 1, prompt_chars: 4000, pixels: 1 << 20, steps: 150, count: 16 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: pipeline.facts(),
-    };
+    let rules = Rules::bare(Limits::WIDEST, pipeline.facts());
     for job in 0..args.jobs {
         let (model, prompt) = pair(&args.sets[turn(job % args.period) % args.sets.len()], ' ');
         let width = [64, 96][job / 2 % 2];

@@ -116,8 +116,7 @@ fn made(width: u32, height: u32) -> (Made, Recipe) {
     let picture = Picture::new(width, height, pixels.collect()).unwrap();
     let limits = Limits { request_bytes: 1, prompt_chars: 100, pixels: 1 << 18, steps: 50, count: 1 };
     let models = vec![ModelFacts::flat(&[Mode::Text])];
-    let rules =
-        Rules { limits, defaults: Map::new(), shortcut_output: Map::new(), shortcut_defaults: Map::new(), models };
+    let rules = Rules::bare(limits, models);
     let fields = Map::from_iter([("prompt".to_owned(), json!("x"))]);
     (Made { picture, seed: Seed::from(1) }, Recipe::from_fields(fields, Seed::from(1), &rules).unwrap().recipe)
 }

@@ -18,13 +18,7 @@ fn parsed(model: ModelFacts, fields: Value) -> Result<Parsed, Rejection> {
 
 fn parsed_from(sources: &Sources<'_>, model: ModelFacts, fields: Value) -> Result<Parsed, Rejection> {
     let limits = Limits { request_bytes: 1000, prompt_chars: 100, pixels: 4096, steps: 50, count: 4 };
-    let rules = Rules {
-        limits,
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: vec![model],
-    };
+    let rules = Rules::bare(limits, vec![model]);
     let Value::Object(mut map) = fields else { unreachable!() };
     map.entry("prompt").or_insert(json!("x"));
     let mut fields = Fields::from(map);

@@ -24,13 +24,8 @@ fn settings() -> HomeAssistant {
 
 fn rules() -> Rules {
     let flat = ModelFacts::flat(&[Mode::Text]);
-    Rules {
-        limits: Limits { request_bytes: 9999, prompt_chars: 99, pixels: 64 * 96, steps: 50, count: 1 },
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: vec![flat.clone(), ModelFacts { name: "other".to_owned(), fixed_size: true, ..flat }],
-    }
+    let limits = Limits { request_bytes: 9999, prompt_chars: 99, pixels: 64 * 96, steps: 50, count: 1 };
+    Rules::bare(limits, vec![flat.clone(), ModelFacts { name: "other".to_owned(), fixed_size: true, ..flat }])
 }
 
 fn choices(defaults: Value) -> Choices {

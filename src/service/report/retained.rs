@@ -210,13 +210,7 @@ mod tests {
             image: json!({}),
         };
         for (count, told) in [(1, 1), (60, 20)] {
-            let rules = Rules {
-                limits: limits.clone(),
-                defaults: Map::new(),
-                shortcut_output: Map::new(),
-                shortcut_defaults: Map::new(),
-                models: (0..count).map(model).collect(),
-            };
+            let rules = Rules::bare(limits.clone(), (0..count).map(model).collect());
             let info = Reporter::new(&"n".repeat(32)).info(&rules, &facts);
             assert!(info.len() <= 8192, "{} bytes", info.len());
             let info: Value = serde_json::from_str(&info).unwrap();

@@ -13,7 +13,7 @@ mod parts;
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -51,13 +51,7 @@ fn request_of(who: &str, id: &str, more: &str, time: SystemTime) -> Request {
 fn parse(who: &str, payload: &str, time: SystemTime) -> Request {
     let model = ModelFacts::flat(&[Mode::Text]);
     let limits = Limits { request_bytes: 1000, prompt_chars: 100, pixels: 4096, steps: 150, count: 4 };
-    let rules = Rules {
-        limits,
-        defaults: Map::new(),
-        shortcut_output: Map::new(),
-        shortcut_defaults: Map::new(),
-        models: vec![model],
-    };
+    let rules = Rules::bare(limits, vec![model]);
     let arrival = Arrival {
         client: client(who),
         origin: if who == "shortcut" { Origin::Shortcut } else { Origin::Request },
