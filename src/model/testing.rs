@@ -25,11 +25,10 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// The largest difference, as a share of the largest value.
-pub(crate) fn apart(one: &ArrayD<f32>, other: &ArrayD<f32>) -> f32 {
-    assert_eq!(one.shape(), other.shape());
-    let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    largest(&(one - other)) / largest(other)
+/// The largest difference, as a share of the largest value. Shapes have to be the same, also in a control.
+pub(crate) fn apart(got: &ArrayD<f32>, expected: &ArrayD<f32>) -> f32 {
+    assert_eq!(got.shape(), expected.shape());
+    super::trial::apart(got, expected)
 }
 
 /// One of the folders that come with the repository.

@@ -31,14 +31,20 @@ impl Trial {
         let heard = Placements::default();
         let got = pass(runtime, &choice, &heard)?;
         let expected = pass(runtime, &Accelerator::Cpu.into(), &Placements::default())?;
-        let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let is_elsewhere = |on: &str| !choice.accelerator.takes(on);
         let elsewhere = heard.all().iter().filter(|(on, _)| is_elsewhere(on)).map(|(_, nodes)| nodes).sum();
-        // A value that is no number is as far away as can be.
-        let apart = largest(&(&got - &expected)) / largest(&expected);
-        let apart = if got.iter().all(|value| value.is_finite()) { apart } else { f32::INFINITY };
-        Ok(Self { elsewhere, apart })
+        Ok(Self { elsewhere, apart: apart(&got, &expected) })
     }
+}
+
+/// The largest difference from what was expected, as a share of the largest value there. Values of another shape, or that
+/// are no numbers, are as far away as can be.
+pub(super) fn apart(got: &ArrayD<f32>, expected: &ArrayD<f32>) -> f32 {
+    if got.shape() != expected.shape() || !got.iter().all(|value| value.is_finite()) {
+        return f32::INFINITY;
+    }
+    let largest = |values: &ArrayD<f32>| values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    largest(&(got - expected)) / largest(expected)
 }
 
 fn pass(runtime: &Runtime, choice: &Choice, heard: &Placements) -> Result<ArrayD<f32>, LoadError> {
@@ -60,6 +66,15 @@ fn pass(runtime: &Runtime, choice: &Choice, heard: &Placements) -> Result<ArrayD
 mod tests {
     use super::*;
     use crate::model::testing::runtime;
+
+    #[test]
+    fn what_is_no_number_or_has_another_shape_is_as_far_away_as_can_be() {
+        let values = |numbers: &[f32]| ArrayD::from_shape_vec(vec![numbers.len()], numbers.to_vec()).unwrap();
+        let expected = values(&[1.0, -4.0]);
+        assert_eq!(apart(&values(&[0.0, -4.0]), &expected), 0.25);
+        assert_eq!(apart(&values(&[f32::NAN, -4.0]), &expected), f32::INFINITY);
+        assert_eq!(apart(&values(&[1.0]), &expected), f32::INFINITY);
+    }
 
     #[test]
     fn the_processor_agrees_with_itself_and_what_the_library_has_not_is_told() {
