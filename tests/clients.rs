@@ -4,7 +4,7 @@
 
 mod errand;
 
-use diffused::service::report::hex;
+use diffused::job::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,7 @@
 //! Ways for pictures to come in and to go out, and who may hear the answers.
 
 use base64::Engine;
+use diffused::job::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +41,7 @@ fn a_picture_in_parts_is_the_same_file() {
     }
     assert_eq!((&manifest["sha256"], &manifest["parts"]), (&done["sha256"], &done["parts"]));
     let parts: Vec<u8> = (0..4).flat_map(|i| listener.first(&format!("a1/part/0.{i}")).payload).collect();
-    let sha256: String = Sha256::digest(&parts).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&parts));
     assert_eq!(done["sha256"], json!(sha256));
     assert!(listener.on("a1/image/0").is_empty());
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use diffused::job::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -45,7 +46,7 @@ fn each_picture_of_a_request_is_a_file_and_a_line_of_facts() -> Result<()> {
     assert_eq!(lines.len(), 2, "{}", String::from_utf8_lossy(&output.stderr));
     for (k, facts) in lines.iter().enumerate() {
         let file = fs::read(folder.path().join(format!("a-{k}.jpg")))?;
-        let sha256: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&file));
         assert_eq!(facts["file"], format!("a-{k}.jpg"));
         assert_eq!((&facts["seed"], &facts["format"]), (&Value::from(7 + k), &Value::from("jpeg")));
         assert_eq!((&facts["width"], &facts["height"]), (&Value::from(128), &Value::from(64)));

@@ -1,5 +1,6 @@
 //! The service in this process, with a fake generator, against a real broker.
 
+use diffused::job::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -40,7 +41,7 @@ fn a_request_is_answered_in_order_with_its_id_its_correlation_data_and_its_tags(
     assert_eq!(done["tags"], json!({"room": "hall"}));
     for (k, seed) in [(0, 7), (1, 8)] {
         let picture = listener.first(&format!("reply/esp32/a1/image/{k}"));
-        let sha256: String = Sha256::digest(&picture.payload).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&picture.payload));
         assert_eq!((&done["images"][k]["sha256"], &done["images"][k]["seed"]), (&json!(sha256), &json!(seed)));
         assert_eq!((picture.content_type.as_str(), picture.correlation.as_str()), ("image/png", "xyz"));
         assert_eq!(Pixels::of_png(&picture.payload).rgb[0], [seed as u8, 100, 200]);

@@ -1,5 +1,6 @@
 //! A requester's picture is the one of its SHA-256 whatever parts come, and never takes more than its room.
 
+use diffused::job::hex;
 use diffused::mqtt::requester::join::{Joiner, Plan, Taken};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -23,7 +24,7 @@ pub fn check(data: &[u8]) {
         let missing: u32 = joiner.missing().iter().map(|(first, last)| last - first + 1).sum();
         assert_eq!((there <= all, missing), (true, all - there));
         if let Some(whole) = joiner.picture() {
-            assert_eq!(hex(whole), joiner.plan().expect("a plan").sha256(), "the picture is another one");
+            assert_eq!(sha256(whole), joiner.plan().expect("a plan").sha256(), "the picture is another one");
         }
     }
 }
@@ -33,7 +34,7 @@ fn step(draw: &mut Draw<'_>, joiner: &mut Joiner, picture: &[u8], part_bytes: us
     match draw.byte() % 8 {
         0 => {
             let parts = picture.len().div_ceil(part_bytes) as u32;
-            let plan = Plan::new(picture.len(), part_bytes, parts, &hex(picture)).expect("a good plan");
+            let plan = Plan::new(picture.len(), part_bytes, parts, &sha256(picture)).expect("a good plan");
             assert!(joiner.announce(plan, ROOM) || joiner.held() > 0 || picture.len() + parts as usize > ROOM);
         }
         1 => {
@@ -64,6 +65,6 @@ fn step(draw: &mut Draw<'_>, joiner: &mut Joiner, picture: &[u8], part_bytes: us
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }

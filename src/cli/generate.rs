@@ -13,11 +13,10 @@ use super::progress::Bar;
 use super::wishes::Wishes;
 use super::{CliError, log};
 use crate::job::units::Seed;
-use crate::job::{Output, Parsed, Recipe};
+use crate::job::{Output, Parsed, Recipe, hex};
 use crate::picture::Encoded;
 use crate::pipeline::Trace;
 use crate::service::desk::fresh_seed;
-use crate::service::report::hex;
 
 /// Make a picture from a prompt.
 #[derive(Debug, clap::Args)]

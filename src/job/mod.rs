@@ -13,11 +13,13 @@ pub mod rules;
 pub mod units;
 
 mod fields;
+mod hex;
 mod json;
 mod recipe;
 
 pub use adapters::{AdapterFacts, AdapterKind, Fit};
 pub use generate::{Generate, Made, Progress, Stage, Unwatched, Watch};
+pub use hex::hex;
 pub use outcome::{Code, Failure, Rejection, Stop};
 pub use output::{Output, Parts};
 pub use preview::PreviewWish;

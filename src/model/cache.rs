@@ -11,6 +11,8 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::job::hex;
+
 /// The list of an entry's files.
 const LIST: &str = "complete.json";
 /// Of larger files only size and time are looked at: a graph with its weights inside takes seconds to read.
@@ -42,7 +44,7 @@ impl Cache {
     ///
     /// An incomplete or torn one is emptied. Fails if the folder cannot be made.
     pub(super) fn entry(&self, subject: &str, state: &str) -> io::Result<Entry> {
-        let name = hex(&[subject, state].concat());
+        let name = hex(&Sha256::digest([subject, state].concat()));
         let folder = self.folder.join(&name[..32]);
         let is_complete = is_complete(&folder);
         if !is_complete && folder.exists() {
@@ -116,10 +118,6 @@ pub(super) fn machine() -> String {
     let board = ["/proc/device-tree/model", "/proc/driver/nvidia/version"]
         .map(|file| fs::read_to_string(file).unwrap_or_default());
     [lines.concat(), board.concat()].concat()
-}
-
-fn hex(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

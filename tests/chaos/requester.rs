@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diffused::job::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -197,5 +198,5 @@ pub fn outcome(status: &Value) -> Outcome {
 
 /// As the contract writes it: 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

@@ -7,7 +7,7 @@ use diffused::app::rules;
 use diffused::config::Config;
 use diffused::job::request::Arrival;
 use diffused::job::units::{Client, JobId};
-use diffused::job::{Origin, Request, Rules};
+use diffused::job::{Origin, Request, Rules, hex};
 use diffused::picture::{Encoded, Format};
 use diffused::service::store::{Accepted, Admission, Delivery, Finished, JobKey, State, Store, StoreError};
 use serde_json::json;
@@ -61,7 +61,7 @@ pub fn finish(
     let pictures = pictures(dice, count);
     let deliveries = pictures.iter().map(|encoded| Delivery {
         encoded,
-        sha256: hex(&encoded.bytes),
+        sha256: sha256(&encoded.bytes),
         seed: 7,
         part_bytes: if dice.below(3) == 0 { 4000 } else { 0 },
         push: dice.coin(),
@@ -88,8 +88,8 @@ pub fn bytes(dice: &mut Dice, most: u64) -> Vec<u8> {
 }
 
 /// The SHA-256 of some bytes, in hex.
-pub fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// A status as far as the store looks into it.

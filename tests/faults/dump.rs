@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::calls::hex;
+use super::calls;
 
 /// Every table with the number of its rows and a hash of all that is in them, as JSON; equal if and only if they hold the same.
 pub fn dump(file: &Path) -> rusqlite::Result<String> {
@@ -109,7 +109,7 @@ fn spoilt_pictures(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut pictures = connection.prepare("SELECT key, sha256, bytes FROM picture")?;
     let pictures = pictures.query_map([], |row| {
         let (key, sha256, bytes): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok((hex(&bytes) != sha256).then(|| format!("picture {key} has other bytes")))
+        Ok((calls::sha256(&bytes) != sha256).then(|| format!("picture {key} has other bytes")))
     })?;
     pictures.filter_map(Result::transpose).collect()
 }

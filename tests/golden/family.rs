@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{fs, io};
 
+use diffused::job::hex;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -153,8 +154,7 @@ impl Family {
     pub fn is_unchanged(&self) -> Result<()> {
         for line in fs::read_to_string(self.cases_of(&self.name).join("graphs.sha256"))?.lines() {
             let (sum, graph) = line.split_once("  ").ok_or("graphs.sha256 must have a sum and a file a line")?;
-            let found: String =
-                Sha256::digest(fs::read(self.folder.join(graph))?).iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = hex(&Sha256::digest(fs::read(self.folder.join(graph))?));
             if found != sum {
                 return Err(format!("{graph} has changed, make the references again").into());
             }

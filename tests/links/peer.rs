@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diffused::job::hex;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish, PublishProperties};
 use rumqttc::v5::{Client, Event, MqttOptions};
@@ -229,7 +230,7 @@ fn picture(job: &str, image: &Value, on: &dyn Fn(&str) -> Vec<Publish>) -> Resul
             return Err(format!("{job}: {parts} parts, but whole {whole}, manifest {manifest}"));
         }
     };
-    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&bytes));
     if image["sha256"] != sha256 || number("bytes") != bytes.len() as u64 {
         return Err(format!("{job}: the bytes of picture {k} are not those of the status"));
     }

@@ -115,11 +115,12 @@ fn a_connection_that_is_reset_after_any_byte_costs_nothing_but_time() {
 
 #[test]
 fn the_judge_sees_what_is_planted() {
+    use diffused::job::hex;
     use rumqttc::v5::mqttbytes::QoS;
     use rumqttc::v5::mqttbytes::v5::Publish;
     use sha2::{Digest, Sha256};
 
-    let sha256: String = Sha256::digest(b"abcd").iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(b"abcd"));
     let image = |parts: u32| {
         let part_bytes = if parts == 0 { 0 } else { 2 };
         json!({"k": 0, "bytes": 4, "sha256": sha256, "part_bytes": part_bytes, "parts": parts})

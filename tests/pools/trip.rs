@@ -1,5 +1,6 @@
 //! A round trip: a request, its picture in parts, and a broker that loses its memory between two of them.
 
+use diffused::job::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -41,7 +42,7 @@ fn comes_in_parts(broker: &impl Make, listener: &Listener, topic: &str, id: &str
     assert!(count > 1, "{done}");
     let part = |index: u64| listener.first(&format!("/{id}/part/0.{index}")).payload;
     let joined: Vec<u8> = (0..count).flat_map(part).collect();
-    let sha256: String = Sha256::digest(&joined).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&joined));
     assert_eq!(done["sha256"], json!(sha256));
     let get = json!({"id": format!("get-{id}"), "command": "get", "job": id, "k": 0, "parts": [1]});
     broker.publish("diffused/n1/command/esp32", get.to_string());

@@ -1,5 +1,6 @@
 //! A node that does what a test tells it, played with mosquitto's own clients.
 
+use diffused::job::hex;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -74,5 +75,5 @@ fn joined(objects: &[Value]) -> Value {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::shown;
+use crate::job::hex;
 use crate::job::outcome::{Code, Rejection};
 
 /// The name of a job, chosen by the requester: `[A-Za-z0-9_-]{1,64}`, and none of the words that stand in its place in topics.
@@ -12,7 +13,7 @@ pub struct JobId(String);
 impl JobId {
     /// An id of 32 hexadecimal digits, from bytes that somebody drew at random.
     pub fn random(bytes: [u8; 16]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&bytes))
     }
 
     /// The text itself.

@@ -1,9 +1,9 @@
 //! The text of a list: a line a file, the digest in hexadecimal digits, two spaces, the name.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::MANIFEST;
+use crate::job::hex;
 
 /// Characters that no listed name has: GNU's tools write them in a way of their own.
 pub(super) fn unlisted(letter: char) -> bool {
@@ -14,10 +14,7 @@ pub(super) fn unlisted(letter: char) -> bool {
 pub(super) fn text(digests: &BTreeMap<String, [u8; 32]>) -> String {
     let mut text = String::new();
     for (name, digest) in digests {
-        for byte in digest {
-            // Writing to a text does not fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        text.push_str(&hex(digest));
         text.push_str("  ");
         text.push_str(name);
         text.push('\n');

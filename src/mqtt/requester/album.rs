@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::join::{Joiner, Plan, Taken};
-use crate::service::report::hex;
+use crate::job::hex;
 
 /// No request makes more pictures; what has a higher number is not kept.
 const MOST_PICTURES: u8 = 64;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::service::report::hex;
+use crate::job::hex;
 
 /// How a picture is cut into parts, as a manifest or a `done` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]

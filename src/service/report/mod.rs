@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use self::line::{Envelope, Line, millis, shorten, time};
 pub use self::retained::NodeFacts;
 use crate::job::units::{JobId, Tags};
-use crate::job::{Failure, Fit, Progress, Reading, Rejection, Request};
+use crate::job::{Failure, Fit, Progress, Reading, Rejection, Request, hex};
 use crate::picture::Format;
 use crate::service::store::{Delivery, PictureFacts, State};
 
@@ -205,9 +205,4 @@ pub fn unreadable_id(hash: &[u8; 32]) -> String {
 /// A measured figure without the digits that mean nothing.
 pub fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
-}
-
-/// Bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,9 +9,9 @@ use super::crew::Begun;
 use super::onlooker::Onlooker;
 use super::{Ending, Worker};
 use crate::job::request::Arrival;
-use crate::job::{Code, Failure, Made, Request, Stop};
+use crate::job::{Code, Failure, Made, Request, Stop, hex};
 use crate::picture::Encoded;
-use crate::service::report::{hex, tenths};
+use crate::service::report::tenths;
 use crate::service::store::{Delivery, Finished, Queued, State, StoreError};
 use crate::service::{Notice, Store};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::job::hex;
 use crate::mqtt::requester::Update;
 use crate::mqtt::{Pool, Topics};
-use crate::service::report::hex;
 
 const REQUEST: &str = r#"{"id":"a1","prompt":"a star"}"#;
 
