@@ -3,13 +3,7 @@
 mod makes;
 mod trip;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use diffused::app::{Appliance, rules};
 use diffused::board::Board;
-use diffused::config::Config;
 use serde_json::{Value, json};
 
 use self::makes::Make;
@@ -17,10 +11,12 @@ use self::trip::a_broker_that_forgot_everything_hears_all_again_and_pictures_com
 use crate::support::eventually;
 use crate::support::fake::Painter;
 use crate::support::listener::{Heard, Listener};
-use crate::support::node::{Node, facts};
+use crate::support::node::{Loading, Node, mqtt};
 use crate::support::orin::Orin;
 
 const POOL: &str = "diffused/pool/studio/request/esp32";
+/// What makes a node work for it.
+const POOLS: &str = "[pool]\nnames = ['studio']";
 
 /// Each of them is a test on each broker.
 macro_rules! on_both_brokers {
@@ -47,9 +43,7 @@ on_both_brokers! {
 }
 
 fn node(broker: &impl Make, name: &str, painter: Painter, lines: &str) -> Node {
-    let mqtt = format!("[mqtt]\nurl = 'mqtt://127.0.0.1:{}'", broker.port());
-    let lines = format!("{lines}\n[pool]\nnames = ['studio']");
-    Node::described(name, &mqtt, painter, &lines, tempfile::tempdir().unwrap())
+    Node::described(name, &mqtt(broker.port()), painter, &format!("{lines}\n{POOLS}"), tempfile::tempdir().unwrap())
 }
 
 fn online(listener: &Listener, names: &[&str]) {
@@ -159,9 +153,8 @@ fn a_node_that_is_too_hot_leaves_work_to_others_until_it_is_cool<B: Make>() {
     let listener = Listener::at(broker.port());
     let orin = Orin::new();
     orin.heat(100.0);
-    let mqtt = format!("[mqtt]\nurl = 'mqtt://127.0.0.1:{}'", broker.port());
-    let (lines, store) = ("[pool]\nnames = ['studio']", tempfile::tempdir().unwrap());
-    let hot = Node::built(Board::at(orin.root()), "n1", &mqtt, Painter::default(), lines, store);
+    let (board, store) = (Board::at(orin.root()), tempfile::tempdir().unwrap());
+    let hot = Node::built(board, "n1", &mqtt(broker.port()), Painter::default(), POOLS, store);
     let cool = node(&broker, "n2", Painter::default(), "");
     online(&listener, &["n1", "n2"]);
     let ask = |id: &str| {
@@ -205,14 +198,7 @@ fn a_node_that_stops_in_good_order_leaves_no_work_behind_at_the_broker<B: Make>(
 fn a_node_that_loads_its_models_joins_its_pools_afterwards<B: Make>() {
     let broker = B::start();
     let listener = Listener::at(broker.port());
-    let (store, file) = (tempfile::tempdir().unwrap(), Path::new("test.toml"));
-    let text = format!(
-        "[node]\nname = 'jet1'\n[mqtt]\nurl = 'mqtt://127.0.0.1:{}'\n[store]\ndir = '{}'\n[pool]\nnames = ['studio']",
-        broker.port(),
-        store.path().display()
-    );
-    let config = Config::parse(&text, file).unwrap();
-    let mut loading = Appliance::connect(&config).unwrap();
+    let mut loading = Loading::start(broker.port(), POOLS);
     listener.first_where("jet1/state", |heard| heard.json()["lifecycle"] == json!("loading"));
     let works = node(&broker, "n2", Painter::default(), "");
     online(&listener, &["n2"]);
@@ -222,11 +208,10 @@ fn a_node_that_loads_its_models_joins_its_pools_afterwards<B: Make>() {
     }
     assert!(listener.on("/handback/").is_empty(), "it would only have handed them back");
     works.stop();
-    let rules = rules(&config, vec![facts()], file).unwrap();
-    loading.begin(&config, rules, Arc::new(Painter::default()), Box::new(|| None)).unwrap();
+    loading.begin();
     online(&listener, &["jet1"]);
     broker.publish(POOL, r#"{"id":"late","prompt":"x"}"#);
     listener.status("late", "done");
     assert_eq!(nodes(&listener, "late", "done"), ["jet1"]);
-    loading.supervise(&AtomicBool::new(true)).unwrap();
+    loading.stop();
 }

@@ -1,18 +1,14 @@
 //! The closed list of codes: each is in a test and in docs/requests.md.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use diffused::app::{Appliance, rules};
-use diffused::config::Config;
 use diffused::job::Code;
 use serde_json::json;
 
 use crate::support::broker::Mosquitto;
 use crate::support::fake::Painter;
 use crate::support::listener::Listener;
-use crate::support::node::{Node, facts};
+use crate::support::node::{Loading, Node};
 use crate::support::program::root;
 
 const REQUEST: &str = "diffused/jet1/request/esp32";
@@ -72,19 +68,14 @@ fn a_job_that_fails_says_the_generators_code() {
 fn a_node_that_loads_its_models_says_so_and_serves_afterwards() {
     let broker = Mosquitto::start();
     let listener = Listener::start(&broker);
-    let (store, file) = (tempfile::tempdir().unwrap(), Path::new("test.toml"));
-    let text =
-        format!("[node]\nname = 'jet1'\n[mqtt]\nurl = '{}'\n[store]\ndir = '{}'", broker.url(), store.path().display());
-    let config = Config::parse(&text, file).unwrap();
-    let mut appliance = Appliance::connect(&config).unwrap();
+    let mut node = Loading::start(broker.port, "");
     listener.first_where("jet1/state", |heard| heard.json()["lifecycle"] == json!("loading"));
     broker.publish(REQUEST, r#"{"id":"early","prompt":"x"}"#, &[]);
     let early = listener.status("early", "rejected");
     assert_eq!((&early["code"], &early["retryable"]), (&json!("not_ready"), &json!(true)));
-    let rules = rules(&config, vec![facts()], file).unwrap();
-    appliance.begin(&config, rules, Arc::new(Painter::default()), Box::new(|| None)).unwrap();
+    node.begin();
     listener.first_where("jet1/availability", |heard| heard.text() == "online");
     broker.publish(REQUEST, r#"{"id":"early","prompt":"x"}"#, &[]);
     listener.status("early", "done");
-    appliance.supervise(&AtomicBool::new(true)).unwrap();
+    node.stop();
 }

@@ -39,13 +39,12 @@ impl Node {
 
     /// With a name of its own, so that several can work for a pool.
     pub fn named(name: &str, broker: &Mosquitto, painter: Painter, lines: &str, store: TempDir) -> Self {
-        Self::described(name, &format!("[mqtt]\nurl = '{}'", broker.url()), painter, lines, store)
+        Self::described(name, &mqtt(broker.port), painter, lines, store)
     }
 
     /// On a board that tells of itself below this folder.
     pub fn on_board(board: &Path, broker: &Mosquitto, painter: Painter, lines: &str) -> Self {
-        let mqtt = format!("[mqtt]\nurl = '{}'", broker.url());
-        Self::built(Board::at(board), "jet1", &mqtt, painter, lines, tempfile::tempdir().unwrap())
+        Self::built(Board::at(board), "jet1", &mqtt(broker.port), painter, lines, tempfile::tempdir().unwrap())
     }
 
     /// With a table `[mqtt]` of its own. The machine that runs the tests may be as hot as it likes.
@@ -55,11 +54,9 @@ impl Node {
 
     /// On this board, with all of that.
     pub fn built(board: Board, name: &str, mqtt: &str, painter: Painter, lines: &str, store: TempDir) -> Self {
-        let text = format!("[node]\nname = '{name}'\n{mqtt}\n[store]\ndir = '{}'\n{lines}", store.path().display());
-        let file = Path::new("test.toml");
-        let config = Config::parse(&text, file).unwrap();
+        let config = config(name, mqtt, lines, store.path());
         let painter = Arc::new(painter);
-        let rules = rules(&config, vec![facts()], file).unwrap();
+        let rules = rules(&config, vec![facts()], Path::new(FILE)).unwrap();
         let emptied = Arc::new(AtomicBool::new(false));
         let (gone, after) = (
             Arc::clone(&emptied),
@@ -101,6 +98,47 @@ impl Drop for Node {
             self.end();
         }
     }
+}
+
+/// A node called `jet1` whose models are still being loaded.
+pub struct Loading {
+    appliance: Appliance,
+    config: Config,
+    _store: TempDir,
+}
+
+impl Loading {
+    /// With more lines in its configuration.
+    pub fn start(port: u16, lines: &str) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let config = config("jet1", &mqtt(port), lines, store.path());
+        let appliance = Appliance::connect_on(Board::at(store.path()), &config).unwrap();
+        Self { appliance, config, _store: store }
+    }
+
+    /// The models are there.
+    pub fn begin(&mut self) {
+        let rules = rules(&self.config, vec![facts()], Path::new(FILE)).unwrap();
+        self.appliance.begin(&self.config, rules, Arc::new(Painter::default()), Box::new(|| None)).unwrap();
+    }
+
+    /// Stops it in good order.
+    pub fn stop(self) {
+        self.appliance.supervise(&AtomicBool::new(true)).unwrap();
+    }
+}
+
+/// What faults of a configuration would name.
+const FILE: &str = "test.toml";
+
+/// The table `[mqtt]` with a broker on this machine.
+pub fn mqtt(port: u16) -> String {
+    format!("[mqtt]\nurl = 'mqtt://127.0.0.1:{port}'")
+}
+
+fn config(name: &str, mqtt: &str, lines: &str, store: &Path) -> Config {
+    let text = format!("[node]\nname = '{name}'\n{mqtt}\n[store]\ndir = '{}'\n{lines}", store.display());
+    Config::parse(&text, Path::new(FILE)).unwrap()
 }
 
 /// A prompt over which the tokenizer panics.
