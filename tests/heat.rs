@@ -37,6 +37,12 @@ impl Bench {
         self.broker.publish(REQUEST, json!({"id": id, "prompt": "x"}).to_string(), &[]);
     }
 
+    /// Asks, and waits until the job is in that state.
+    fn asked(&self, id: &str, state: &str) -> Value {
+        self.ask(id);
+        self.listener.status(id, state)
+    }
+
     /// Waits for a `state` of which this is true.
     fn state(&self, fits: impl Fn(&Value) -> bool) -> Value {
         self.listener.first_where("jet1/state", |heard| fits(&heard.json())).json()
@@ -52,18 +58,15 @@ fn a_board_that_gets_too_hot_stops_taking_work_and_loses_none() {
     let orin = Orin::new();
     orin.heat(60.0);
     let bench = Bench::new(&orin, Painter::holding(), "");
-    bench.ask("runs");
-    bench.listener.status("runs", "started");
-    bench.ask("waits");
-    bench.listener.status("waits", "accepted");
+    bench.asked("runs", "started");
+    bench.asked("waits", "accepted");
     assert_eq!(bench.newest_state()["accepting"], json!(true));
 
     orin.heat(105.0);
     let hot = bench.state(|state| state["alerts"] == json!(["too_hot"]));
     assert_eq!((&hot["lifecycle"], &hot["accepting"]), (&json!("degraded"), &json!(false)));
     assert_eq!(hot["health"]["temp_c"], json!(105.0));
-    bench.ask("refused");
-    let refused = bench.listener.status("refused", "rejected");
+    let refused = bench.asked("refused", "rejected");
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("too_hot"), &json!(true)));
     assert!(refused["retry_after_ms"].as_u64().unwrap() >= 1000, "{refused}");
 
@@ -73,13 +76,11 @@ fn a_board_that_gets_too_hot_stops_taking_work_and_loses_none() {
     orin.heat(90.0);
     std::thread::sleep(A_LOOK);
     assert_eq!(bench.listener.states("waits"), ["accepted"]);
-    bench.ask("refused-too");
-    assert_eq!(bench.listener.status("refused-too", "rejected")["code"], json!("too_hot"));
+    assert_eq!(bench.asked("refused-too", "rejected")["code"], json!("too_hot"));
 
     orin.heat(60.0);
     bench.listener.status("waits", "done");
-    bench.ask("refused");
-    bench.listener.status("refused", "done");
+    bench.asked("refused", "done");
     let cool = bench.state(|state| state["alerts"] == json!([]) && state["health"]["jobs_done"] == json!(3));
     assert_eq!(cool["health"]["jobs_failed"], json!(0));
 }
@@ -89,8 +90,7 @@ fn a_board_that_is_too_hot_from_the_start_begins_nothing() {
     let orin = Orin::new();
     orin.heat(96.0);
     let bench = Bench::new(&orin, Painter::default(), "");
-    bench.ask("a1");
-    assert_eq!(bench.listener.status("a1", "rejected")["code"], json!("too_hot"));
+    assert_eq!(bench.asked("a1", "rejected")["code"], json!("too_hot"));
     assert_eq!(bench.node.painter.begun(), 0);
 }
 
@@ -100,8 +100,7 @@ fn without_trip_points_and_settings_no_heat_stops_the_work() {
     let orin = Orin::without_trips();
     orin.heat(105.0);
     let bench = Bench::new(&orin, Painter::default(), "");
-    bench.ask("a1");
-    bench.listener.status("a1", "done");
+    bench.asked("a1", "done");
     let state = bench.newest_state();
     assert_eq!((&state["alerts"], &state["health"]["temp_c"]), (&json!([]), &json!(105.0)));
 }
@@ -111,18 +110,15 @@ fn an_operators_own_temperatures_stop_a_board_that_tells_no_trip_points() {
     let orin = Orin::without_trips();
     orin.heat(65.0);
     let bench = Bench::new(&orin, Painter::default(), "[thermal]\npause = 70\nresume = 55");
-    bench.ask("a1");
-    bench.listener.status("a1", "done");
+    bench.asked("a1", "done");
     orin.heat(71.0);
     bench.state(|state| state["alerts"] == json!(["too_hot"]));
     orin.heat(65.0);
     std::thread::sleep(A_LOOK);
-    bench.ask("a2");
-    assert_eq!(bench.listener.status("a2", "rejected")["code"], json!("too_hot"));
+    assert_eq!(bench.asked("a2", "rejected")["code"], json!("too_hot"));
     orin.heat(54.0);
     bench.state(|state| state["health"]["temp_c"] == json!(54.0));
-    bench.ask("a2");
-    bench.listener.status("a2", "done");
+    bench.asked("a2", "done");
 }
 
 #[test]
@@ -131,8 +127,7 @@ fn where_it_is_hot_a_job_rests_between_its_steps() {
     orin.heat(90.0);
     let step = Duration::from_millis(100);
     let bench = Bench::new(&orin, Painter { pace: step, ..Painter::default() }, "");
-    bench.ask("a1");
-    let done = bench.listener.status("a1", "done");
+    let done = bench.asked("a1", "done");
     // Four steps and the three rests between them; without rests it would be four steps and what a busy machine adds.
     assert!(done["run_ms"].as_u64().unwrap() >= 700, "{done}");
     assert_eq!(bench.newest_state()["alerts"], json!([]), "slower is no fault");
@@ -158,13 +153,11 @@ fn a_job_has_more_time_on_a_slower_clock() {
     orin.gpu(1000, 306_000_000);
     let runs_five_seconds = Painter { pace: Duration::from_millis(1250), ..Painter::default() };
     let bench = Bench::new(&orin, runs_five_seconds, "[limits]\njob_time = '3s'");
-    bench.ask("slow");
-    bench.listener.status("slow", "done");
+    bench.asked("slow", "done");
     // The control: at full speed the same job has its three seconds and no more.
     orin.gpu(1000, 1_224_000_000);
     std::thread::sleep(A_LOOK);
-    bench.ask("fast");
-    bench.listener.status("fast", "expired");
+    bench.asked("fast", "expired");
 }
 
 #[test]
@@ -196,8 +189,7 @@ fn hardware_that_slows_itself_down_is_an_alert_and_stops_nothing() {
     orin.events(2, 6);
     let throttled = bench.state(|state| state["alerts"] == json!(["throttled"]));
     assert_eq!(throttled["accepting"], json!(true));
-    bench.ask("a1");
-    bench.listener.status("a1", "done");
+    bench.asked("a1", "done");
 }
 
 /// What a service says of a job of two seconds and a half on this board.
