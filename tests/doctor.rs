@@ -1,20 +1,29 @@
 //! `diffused doctor`: what is right, and every thing that can be wrong by itself.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::security::people::{Guarded, PASSWORD, Person};
 use crate::support::broker::Mosquitto;
+use crate::support::listener::Listener;
 use crate::support::program::{complaint, root, run};
 
 /// A box with the bundled model behind a broker at `url`, with more lines at the end of its configuration.
 fn examined(url: &str, more: &str) -> (Option<i32>, Vec<Value>) {
+    examined_as(&format!("url = '{url}'"), more)
+}
+
+/// The same with these lines in the table `[mqtt]`, beside a file `password` with everybody's.
+fn examined_as(mqtt: &str, more: &str) -> (Option<i32>, Vec<Value>) {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("password"), PASSWORD).unwrap();
     let config = folder.path().join("diffused.toml");
     let models = root().join("models").display().to_string();
-    let text = format!(
-        "[node]\nname = 'jet1'\n[store]\ndir = 'store'\n[mqtt]\nurl = '{url}'\n[models]\ndir = '{models}'\n{more}"
-    );
+    let text =
+        format!("[node]\nname = 'jet1'\n[store]\ndir = 'store'\n[mqtt]\n{mqtt}\n[models]\ndir = '{models}'\n{more}");
     fs::write(&config, text).unwrap();
     let output = run(&["doctor", "--json", "--config", config.to_str().unwrap()]);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", complaint(&output)));
@@ -100,4 +109,63 @@ fn a_name_or_password_that_the_broker_does_not_know_is_told_as_such() {
     assert_eq!((code, told.len()), (Some(69), 1));
     assert!(told[0]["what"].as_str().unwrap().contains("does not let us in"), "{told:?}");
     assert!(told[0]["fix"].as_str().unwrap().contains("mqtt.username"));
+}
+
+#[test]
+fn a_retained_message_makes_its_way_and_does_not_stay() {
+    let broker = Mosquitto::start();
+    let (code, findings) = examined(&broker.url(), "");
+    assert_eq!(code, Some(0));
+    let told = about(&findings, "broker")[0]["what"].as_str().unwrap();
+    assert!(told.ends_with(", keeps retained messages"), "{told}");
+    // The control: what somebody does leave there is seen.
+    broker.publish("diffused/jet1/reply/jet1/left/answer", "{}", &["-r"]);
+    let left = Listener::of_players(&broker).all().into_iter().map(|heard| heard.topic);
+    let left: Vec<String> = left.filter(|topic| topic.contains("/reply/")).collect();
+    assert_eq!(left, ["diffused/jet1/reply/jet1/left/answer"]);
+}
+
+#[test]
+fn a_broker_without_retained_messages_is_told_as_such() {
+    let broker = Mosquitto::with("allow_anonymous true\nretain_available false");
+    let (code, findings) = examined(&broker.url(), "");
+    let broken = broken(&findings);
+    assert_eq!((code, broken.len()), (Some(69), 1), "{findings:?}");
+    assert!(broken[0]["what"].as_str().unwrap().starts_with("it keeps no retained messages"), "{}", broken[0]);
+}
+
+#[test]
+fn the_shipped_access_rules_let_the_doctor_look_and_what_they_lack_is_noticed() {
+    let looked = |change: fn(String) -> String| {
+        let guarded = Guarded::start(&["jet1"], change);
+        let mqtt = format!("url = '{}'\nusername = 'jet1'\npassword_file = 'password'", guarded.broker.url());
+        let (_, findings) = examined_as(&mqtt, "[pool]\nnames = ['studio']\n[home_assistant]\nenabled = true");
+        let told = |finding: &Value| format!("{} {}", finding["level"].as_str().unwrap(), finding["what"]);
+        about(&findings, "broker").into_iter().map(told).filter(|line| !line.starts_with("ok ")).collect::<Vec<_>>()
+    };
+    assert_eq!(looked(|rules| rules), [""; 0]);
+    let mute = looked(|rules| rules.replace("topic write diffused/jet1/reply/#\n", ""));
+    assert_eq!(mute, ["fail \"it does not let us publish answers: NotAuthorized\""]);
+    let deaf = looked(|rules| rules.replace("pattern read diffused/+/reply/%u/#\n", ""));
+    assert!(deaf.len() == 1 && deaf[0].starts_with("warn \"a retained message did not come back"), "{deaf:?}");
+}
+
+#[test]
+fn the_doctor_takes_no_requests_from_the_nodes_of_a_pool() {
+    let broker = Mosquitto::start();
+    let (node, asks) = (Person::connect(broker.port, "jet2"), Person::connect(broker.port, "esp32"));
+    node.subscribe(["$share/diffused-studio/diffused/pool/studio/request/+"]);
+    let (asked, code) = std::thread::scope(|scope| {
+        let doctor = scope.spawn(|| examined(&broker.url(), "[pool]\nnames = ['studio']").0);
+        let mut asked = BTreeSet::new();
+        while !doctor.is_finished() {
+            let request = asked.len().to_string();
+            assert!(asks.publish("diffused/pool/studio/request/esp32", &request, false));
+            asked.insert(request);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        (asked, doctor.join().unwrap())
+    });
+    assert!(code == Some(0) && asked.len() > 10, "{code:?} after {} requests", asked.len());
+    assert_eq!(node.heard(), asked);
 }

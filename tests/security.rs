@@ -4,7 +4,7 @@ mod access;
 mod line;
 mod link;
 mod matrix;
-mod people;
+pub mod people;
 mod pki;
 mod secrets;
 mod tls;

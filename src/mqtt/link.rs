@@ -19,7 +19,7 @@ use rumqttc::{NetworkOptions, Outgoing};
 
 pub use self::gate::Gate;
 use self::numbers::Numbers;
-pub use self::probe::{Probe, ProbeError};
+pub use self::probe::{Probe, ProbeError, Retention};
 use self::waits::{Outcome, Waits, chance};
 use super::{Signal, Transport};
 
@@ -44,6 +44,8 @@ pub struct Broker {
     pub max_packet: u32,
 }
 
+/// Topics of one subscription: brokers in the cloud take no more.
+pub(super) const FILTERS: usize = 8;
 /// Requests that may be on their way to us unacknowledged.
 const RECEIVE_MAXIMUM: u16 = 16;
 /// Packet identifiers for messages of ours: twice as many as the courier has on their way, as subscriptions use some.

@@ -29,7 +29,7 @@ use rumqttc::v5::mqttbytes::v5::{PubAckReason, Publish, SubscribeReasonCode};
 pub use courier::{Courier, CourierError};
 pub use door::Pool;
 pub use home_assistant::HomeAssistant;
-pub use link::{Broker, Gate, Probe, ProbeError};
+pub use link::{Broker, Gate, Probe, ProbeError, Retention};
 pub use reply::ReplyPrefixes;
 pub use requester::Requester;
 pub use topics::Topics;

@@ -57,8 +57,12 @@ impl Topics {
 
     /// Where requests to a pool go; the broker hands each to one of the nodes.
     pub fn pool_requests(&self, pool: &Pool) -> [String; 2] {
-        let share = |door| format!("$share/diffused-{}/{}", pool.as_str(), self.of_pool(pool, door));
-        ["request/+", "handback/+/+"].map(share)
+        self.shared("diffused", pool)
+    }
+
+    /// The same for a visitor, who must not take requests from the nodes: another group gets each of them once more.
+    pub fn pool_requests_beside(&self, pool: &Pool) -> [String; 2] {
+        self.shared("doctor", pool)
     }
 
     /// What an incoming topic asks for; `None` if it is no topic of ours or names no client.
@@ -181,6 +185,11 @@ impl Topics {
 
     fn below(&self, what: &str) -> String {
         format!("{}/{what}", self.root)
+    }
+
+    fn shared(&self, group: &str, pool: &Pool) -> [String; 2] {
+        let share = |door| format!("$share/{group}-{}/{}", pool.as_str(), self.of_pool(pool, door));
+        ["request/+", "handback/+/+"].map(share)
     }
 
     fn of_pool(&self, pool: &Pool, what: impl fmt::Display) -> String {

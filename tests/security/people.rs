@@ -65,7 +65,8 @@ pub struct Person {
 }
 
 impl Person {
-    fn connect(port: u16, user: &str) -> Self {
+    /// To a broker on this machine.
+    pub fn connect(port: u16, user: &str) -> Self {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).unwrap();
         let mut options = MqttOptions::new(format!("person-{:x}", u64::from_le_bytes(bytes)), "127.0.0.1", port);

@@ -5,10 +5,8 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, RetainForwardRule, SubscribeReasonCode};
 
 use super::Talk;
+use crate::mqtt::link::FILTERS;
 use crate::service::Alert;
-
-/// Topics of one subscription: brokers in the cloud take no more.
-const FILTERS: usize = 8;
 
 impl Talk {
     /// Everything that is subscribed to, but the requests of pools.
