@@ -4,6 +4,7 @@
 //! error, and so is a value that cannot be true. The layout is Linux's; the names of rails and GPUs are those of
 //! NVIDIA's Jetson boards.
 
+mod clock;
 mod gpu;
 mod heat;
 mod identity;
@@ -14,6 +15,7 @@ mod power;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use self::clock::Timekeepers;
 pub use self::gpu::Gpu;
 pub use self::heat::Zone;
 pub use self::identity::Identity;

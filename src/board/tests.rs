@@ -1,5 +1,7 @@
 //! A Jetson's tree read back, whole, in parts, and broken.
 
+use std::time::{Duration, SystemTime};
+
 use super::orin::Orin;
 use super::*;
 
@@ -44,6 +46,7 @@ fn an_empty_tree_tells_nothing_and_fails_nowhere() {
         assert_eq!((board.watts(), board.throttle_events(), board.memory_available()), (None, None, None));
         assert_eq!((board.load_average(), board.read_from_disk()), (None, None));
         assert_eq!(board.identity(), Identity::default());
+        assert_eq!(board.timekeepers(), Timekeepers::default());
     }
 }
 
@@ -196,6 +199,32 @@ fn a_boards_gpu_has_its_nodes_and_a_screen_alone_is_none() {
     let mut got = nodes();
     got.sort();
     assert_eq!(got, ["/dev/dri/renderD128", "/dev/nvgpu/igpu0/ctrl", "/dev/nvhost-ctrl-gpu", "/dev/nvmap"]);
+}
+
+#[test]
+fn the_first_clock_with_a_battery_is_told_unless_it_runs_in_local_time() {
+    let orin = Orin::new();
+    let battery = || Board::at(orin.root()).timekeepers().battery;
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(battery(), None);
+    orin.write("sys/class/rtc/rtc1/since_epoch", 12);
+    orin.write("sys/class/rtc/rtc0/since_epoch", 1_800_000_000);
+    assert_eq!(battery(), at(1_800_000_000));
+    orin.write("etc/adjtime", "0.0 0 0.0\n0\nLOCAL\n");
+    assert_eq!(battery(), None);
+    orin.write("etc/adjtime", "0.0 0 0.0\n0\nUTC\n");
+    orin.write("sys/class/rtc/rtc0/since_epoch", -1);
+    assert_eq!(battery(), None);
+}
+
+#[test]
+fn who_keeps_the_clock_is_told() {
+    let orin = Orin::new();
+    orin.write("run/systemd/timesync/synchronized", "");
+    orin.write("run/chrony/chronyd.pid", "12\n");
+    let told = Board::at(orin.root()).timekeepers();
+    let age = SystemTime::now().duration_since(told.set.unwrap()).unwrap_or_default();
+    assert!(age < Duration::from_secs(60) && told.is_chrony_there, "{told:?}");
 }
 
 #[test]

@@ -1,27 +1,23 @@
 //! Memory, disk, clock, heat, power and the nodes of a GPU.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::drop_in;
 use super::finding::Finding;
+use super::{clock, drop_in};
 use crate::board::{self, Board, Node, size};
 use crate::config::Config;
 use crate::service::{Heat, Thermal};
 
-/// The first version of this program was younger than that: 2026-01-01.
-const YOUNGEST: Duration = Duration::from_secs(1_767_225_600);
 /// Less free memory than the smallest model needs beside its system.
 const LITTLE_MEMORY: u64 = 1 << 30;
 /// Results and graphs of the cache want room.
 const LITTLE_DISK: u64 = 1 << 30;
-/// systemd's mark of a clock that was set.
-const CLOCK_IS_SET: &str = "/run/systemd/timesync/synchronized";
 
 pub(super) fn findings(board: &Board, config: Option<&Config>) -> Vec<Finding> {
     let mut findings = vec![identity(board), memory(board)];
     findings.extend(config.map(|config| disk(&config.store)));
-    findings.push(clock(SystemTime::now(), Path::new(CLOCK_IS_SET).exists()));
+    findings.push(clock::finding(SystemTime::now(), &board.timekeepers()));
     findings.push(heat(board, config.map(|config| config.thermal).unwrap_or_default()));
     findings.push(power(board));
     findings.extend(gpu(&board.gpu_nodes()));
@@ -63,15 +59,6 @@ fn disk(store: &Path) -> Finding {
             "free some, or set store.max_bytes so that old results go first",
         ),
         Ok(free) => Finding::ok("disk", format!("{} are free for {}", size(free), store.display())),
-    }
-}
-
-fn clock(now: SystemTime, is_set: bool) -> Finding {
-    let fix = "let the system set it: sudo timedatectl set-ntp true; boards without a battery begin in 1970";
-    match now.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) if since >= YOUNGEST && is_set => Finding::ok("clock", "set by the network"),
-        Ok(since) if since >= YOUNGEST => Finding::ok("clock", "plausible; whether the network sets it is not told"),
-        _ => Finding::fail("clock", "it is older than this program: certificates and deadlines cannot be checked", fix),
     }
 }
 

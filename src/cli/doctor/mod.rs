@@ -1,6 +1,7 @@
 //! `diffused doctor`: what is wrong with this box, and how to mend it.
 
 mod broker;
+mod clock;
 mod drop_in;
 mod engine;
 mod finding;
