@@ -34,9 +34,9 @@ fn release(line: &str) -> Option<String> {
     Some(format!("{major}.{minor}"))
 }
 
-/// From `pmode:0001`, and the lines of modes in the configuration, such as `< POWER_MODEL ID=1 NAME=15W >`.
+/// From `pmode:0001` or `pmode:0001 fmode:quiet`, and the lines of modes in the configuration, such as `< POWER_MODEL ID=1 NAME=15W >`.
 fn power_mode(status: &str, configuration: &str) -> Option<String> {
-    let number: u32 = status.strip_prefix("pmode:")?.trim().parse().ok()?;
+    let number: u32 = status.strip_prefix("pmode:")?.split_whitespace().next()?.parse().ok()?;
     let named = configuration.lines().filter(|line| line.contains("POWER_MODEL")).find_map(|line| {
         let word = |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key));
         word("NAME=").filter(|_| word("ID=").and_then(|id| id.parse().ok()) == Some(number))

@@ -148,6 +148,13 @@ fn a_mode_without_a_name_is_told_by_its_number_and_a_strange_release_not_at_all(
     orin.write("etc/nv_tegra_release", "some other text");
     let identity = Board::at(orin.root()).identity();
     assert_eq!((identity.power_mode.as_deref(), identity.release), (Some("7"), None));
+}
+
+#[test]
+fn a_status_that_tells_the_mode_of_the_fan_too_is_read() {
+    let orin = Orin::new();
+    orin.write("var/lib/nvpmodel/status", "pmode:0001 fmode:quiet");
+    assert_eq!(Board::at(orin.root()).identity().power_mode.as_deref(), Some("15W"));
     orin.write("var/lib/nvpmodel/status", "fmode:fanNull");
     assert_eq!(Board::at(orin.root()).identity().power_mode, None);
 }
