@@ -74,10 +74,11 @@ impl Board {
         if self.rails.is_empty() { None } else { self.rails.iter().map(Rail::watts).sum() }
     }
 
-    /// How often the hardware slowed itself down since it was switched on, such as over too much current.
+    /// How often the hardware slowed itself down since it was switched on, such as over too much current; nothing if a
+    /// counter cannot be read, whose return would look like new events.
     pub fn throttle_events(&self) -> Option<u64> {
-        let counts = self.counters.iter().filter_map(|file| u64::try_from(number(file)?).ok());
-        (!self.counters.is_empty()).then(|| counts.sum())
+        let counts = self.counters.iter().map(|file| u64::try_from(number(file)?).ok());
+        if self.counters.is_empty() { None } else { counts.sum() }
     }
 
     /// What board it is.

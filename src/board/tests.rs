@@ -130,6 +130,17 @@ fn a_machine_that_measures_only_heat_has_no_power() {
 }
 
 #[test]
+fn a_counter_that_cannot_be_read_for_a_moment_makes_no_events() {
+    let orin = Orin::new();
+    (1..=3).for_each(|n| orin.events(n, 5));
+    let board = Board::at(orin.root());
+    assert_eq!(board.throttle_events(), Some(15));
+    orin.write("sys/class/hwmon/hwmon2/oc2_event_cnt", "");
+    assert_eq!(board.throttle_events(), None);
+    assert_eq!(Board::at(orin.root()).throttle_events(), Some(10), "what could never be read is no counter");
+}
+
+#[test]
 fn a_gpu_without_a_list_of_clocks_is_as_fast_as_its_mode_allows() {
     let orin = Orin::new();
     orin.remove("sys/class/devfreq/17000000.gpu/available_frequencies");
