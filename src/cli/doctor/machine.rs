@@ -62,12 +62,16 @@ fn disk(store: &Path) -> Finding {
     }
 }
 
+/// By the zone that matters most, which need not be the hottest: each has limits of its own.
 fn heat(board: &Board, thermal: Thermal) -> Finding {
-    let read = |zone: &board::Zone| Some((zone.celsius()?, zone.name().to_owned(), zone.trip()));
-    let hottest = board.zones().iter().filter_map(read).max_by(|one, other| one.0.total_cmp(&other.0));
-    let Some((celsius, name, trip)) = hottest else { return Finding::ok("heat", "the board tells no temperature") };
-    let what = format!("{name} is the hottest with {celsius:.0} °C");
-    match thermal.judge(trip, celsius) {
+    let read = |zone: &board::Zone| {
+        let celsius = zone.celsius()?;
+        Some((thermal.judge(zone.trip(), celsius), celsius, zone.name().to_owned()))
+    };
+    let worst = board.zones().iter().filter_map(read).max_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let Some((heat, celsius, name)) = worst else { return Finding::ok("heat", "the board tells no temperature") };
+    let what = format!("{name} has {celsius:.0} °C");
+    match heat {
         Heat::Cool => Finding::ok("heat", what),
         Heat::Slow => Finding::warn("heat", what, "more air: the work rests between its steps from here on"),
         Heat::Hot => Finding::warn("heat", what, "more air: no new work is taken from here on"),
@@ -110,4 +114,35 @@ fn gpu(nodes: &[Node]) -> Option<Finding> {
 
 fn opens(node: &Node) -> bool {
     std::fs::OpenOptions::new().read(true).write(true).open(&node.path).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn a_zone_at_its_limit_goes_before_a_hotter_one_that_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let zone = |number: u32, name: &str, trip: u32, celsius: u32| {
+            let folder = root.path().join(format!("sys/class/thermal/thermal_zone{number}"));
+            fs::create_dir_all(&folder).unwrap();
+            let at = |degrees: u32| (degrees * 1000).to_string();
+            let files = [("type", name.to_owned()), ("temp", at(celsius)), ("trip_point_0_type", "passive".to_owned())];
+            files.iter().for_each(|(file, text)| fs::write(folder.join(file), text).unwrap());
+            fs::write(folder.join("trip_point_0_temp"), at(trip)).unwrap();
+        };
+        let said = || {
+            let finding = heat(&Board::at(root.path()), Thermal::default());
+            (finding.level, finding.what)
+        };
+        assert_eq!(said(), (Level::Ok, "the board tells no temperature".to_owned()));
+        zone(0, "cpu-thermal", 99, 80);
+        zone(1, "tboard", 70, 60);
+        assert_eq!(said(), (Level::Warn, "tboard has 60 °C".to_owned()));
+        zone(1, "tboard", 70, 50);
+        assert_eq!(said(), (Level::Ok, "cpu-thermal has 80 °C".to_owned()));
+    }
 }
