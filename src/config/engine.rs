@@ -25,7 +25,7 @@ pub struct Engine {
     pub jobs: u32,
     /// Whether pictures are checked by the safety checker of models that have one.
     pub safety: bool,
-    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
+    /// Memory that loaded graphs may take together, in bytes; half of the machine's if absent.
     pub memory: Option<u64>,
 }
 

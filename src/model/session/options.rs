@@ -25,7 +25,7 @@ pub struct Options {
     pub room: Option<usize>,
     /// Whether several callers at the same time share passes of the U-Net, whatever step each is at.
     pub joins: bool,
-    /// Memory that loaded text encoders and U-Nets may take together, in bytes; half of the machine's if absent.
+    /// Memory that loaded graphs may take together, in bytes; half of the machine's if absent.
     pub memory: Option<u64>,
 }
 
