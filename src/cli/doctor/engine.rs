@@ -6,6 +6,7 @@ use super::finding::Finding;
 use crate::config::Config;
 use crate::model::{Accelerator, Choice, LoadError, Runtime, Trial};
 
+const ABOUT: &str = "accelerator";
 /// What halves and fused kernels may differ by in a softmax.
 const CLOSE: f32 = 2e-2;
 
@@ -30,9 +31,22 @@ pub(super) fn findings(config: Option<&Config>) -> Vec<Finding> {
     }
     let is_other = |one: &Accelerator| wanted.iter().all(|wanted| wanted.accelerator != *one);
     let others: Vec<Choice> = Accelerator::all_in(&runtime).into_iter().filter(is_other).map(Choice::from).collect();
-    findings.extend(wanted.iter().map(|choice| tried(&runtime, choice, true)));
-    findings.extend(others.iter().map(|choice| tried(&runtime, choice, false)));
+    let need = if config.is_some_and(|config| config.engine.strict) { Need::All } else { Need::Most };
+    findings.extend(wanted.iter().map(|choice| judged(choice.accelerator, Trial::new(&runtime, choice), need)));
     findings
+        .extend(others.iter().map(|choice| judged(choice.accelerator, Trial::new(&runtime, choice), Need::Nothing)));
+    findings
+}
+
+/// What the configuration asks of an accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Nobody has configured it.
+    Nothing,
+    /// It has to work, and may leave nodes to the processor.
+    Most,
+    /// It has to take all nodes.
+    All,
 }
 
 /// The file behind links: its name has the version.
@@ -40,27 +54,29 @@ fn file(library: &Path) -> String {
     library.canonicalize().unwrap_or_else(|_| library.to_owned()).display().to_string()
 }
 
-/// What nobody has configured may be out of order.
-fn tried(runtime: &Runtime, choice: &Choice, is_wanted: bool) -> Finding {
-    let name = choice.accelerator.name();
-    let (what, fix) = match Trial::new(runtime, choice) {
+/// What nobody has configured may be out of order, and nodes may run elsewhere unless that is forbidden.
+fn judged(accelerator: Accelerator, trial: Result<Trial, LoadError>, need: Need) -> Finding {
+    let name = accelerator.name();
+    let (works, what, fix) = match trial {
         Ok(trial) if trial.apart > CLOSE || !trial.apart.is_finite() => (
+            false,
             format!("{name} computes something else than the processor, {} apart", trial.apart),
-            "other drivers, or another library".to_owned(),
+            "other drivers, or another library",
         ),
         Ok(trial) if trial.elsewhere > 0 => (
+            need != Need::All,
             format!("{name} leaves {} nodes of a small graph to the processor", trial.elsewhere),
-            "see info.placements for those of the models".to_owned(),
+            "see info.placements for those of the models",
         ),
         Ok(trial) => {
-            return Finding::ok("accelerator", format!("{name} computes, {:.0e} from the processor", trial.apart));
+            return Finding::ok(ABOUT, format!("{name} computes, {:.0e} from the processor", trial.apart));
         }
-        Err(error) => (error.to_string(), cause(&error).to_owned()),
+        Err(error) => (false, error.to_string(), cause(&error)),
     };
-    if is_wanted {
-        Finding::fail("accelerator", what, fix)
-    } else {
-        Finding::warn("accelerator", format!("{what} (not configured)"), fix)
+    match (need, works) {
+        (Need::Nothing, _) => Finding::warn(ABOUT, format!("{what} (not configured)"), fix),
+        (_, true) => Finding::warn(ABOUT, what, fix),
+        (_, false) => Finding::fail(ABOUT, what, fix),
     }
 }
 
@@ -82,5 +98,24 @@ fn cause(error: &LoadError) -> &'static str {
         "a library of CUDA, cuDNN or TensorRT is missing: install those that this ONNX Runtime was made for (docs/install.md)"
     } else {
         "see docs/accelerators.md"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn only_what_is_configured_can_be_broken_and_nodes_elsewhere_only_where_that_is_forbidden() {
+        let level = |elsewhere, apart, need| judged(Accelerator::Xnnpack, Ok(Trial { elsewhere, apart }), need).level;
+        for need in [Need::Nothing, Need::Most, Need::All] {
+            assert_eq!(level(0, 1e-3, need), Level::Ok);
+        }
+        let levels =
+            |elsewhere, apart| [Need::Nothing, Need::Most, Need::All].map(|need| level(elsewhere, apart, need));
+        assert_eq!(levels(2, 0.0), [Level::Warn, Level::Warn, Level::Fail]);
+        assert_eq!(levels(0, 0.5), [Level::Warn, Level::Fail, Level::Fail]);
+        assert_eq!(levels(0, f32::INFINITY), [Level::Warn, Level::Fail, Level::Fail]);
     }
 }
