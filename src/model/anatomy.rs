@@ -76,7 +76,7 @@ impl Anatomy {
 
     /// Bytes of all its weights.
     pub(super) fn bytes(&self) -> u64 {
-        self.skeleton.initializers().iter().filter_map(Initializer::size).sum()
+        self.skeleton.weight_bytes()
     }
 
     /// A weight as torch has it.

@@ -33,7 +33,7 @@ pub fn prepare(model: &Path, layers: Option<usize>) -> Result<Cut, LoadError> {
         list.renew(model, &["unet/full.onnx", "unet/shallow.onnx"])?;
         list.write(model)?;
     }
-    Ok(Cut { layers: halves.layers, of: halves.of, bytes: bytes(&halves.shallow), all: graph.bytes() })
+    Ok(Cut { layers: halves.layers, of: halves.of, bytes: halves.shallow.weight_bytes(), all: graph.bytes() })
 }
 
 /// Where a U-Net was cut.
@@ -102,10 +102,6 @@ fn reachable(graph: &Anatomy, exported: &Path) -> Result<(), LoadError> {
         }
         false => Ok(()),
     }
-}
-
-fn bytes(skeleton: &Skeleton) -> u64 {
-    skeleton.initializers().iter().filter_map(crate::onnx::Initializer::size).sum()
 }
 
 fn remove(file: &Path) -> Result<(), LoadError> {

@@ -12,7 +12,7 @@ use super::prepared::Prepared;
 use super::tokenizer::Tokenizer;
 use crate::board::size;
 use crate::job::units::Size;
-use crate::onnx::{Element, Initializer, Place, Skeleton};
+use crate::onnx::{Element, Place, Skeleton};
 
 /// Every part that may be there.
 const PARTS: [&str; 9] = [
@@ -213,7 +213,7 @@ fn graph(path: &Path) -> Result<Skeleton, LoadError> {
 }
 
 fn facts(file: &str, graph: &Skeleton) -> GraphFacts {
-    let bytes = graph.initializers().iter().filter_map(Initializer::size).sum();
+    let bytes = graph.weight_bytes();
     GraphFacts { file: file.to_owned(), bytes, precision: graph.stored().and_then(Element::precision) }
 }
 

@@ -106,7 +106,12 @@ impl Skeleton {
         &self.initializers
     }
 
-    /// The one of that name.
+    /// The bytes that all initializers take, as far as their types have a fixed size. A file may claim more than there can be.
+    pub fn weight_bytes(&self) -> u64 {
+        self.initializers.iter().filter_map(Initializer::size).fold(0, u64::saturating_add)
+    }
+
+    /// The initializer of that name.
     pub fn initializer(&self, name: &str) -> Option<&Initializer> {
         self.initializers.iter().find(|tensor| tensor.name == name)
     }
