@@ -156,10 +156,10 @@ impl Making<'_> {
             builder = builder.with_log_level(LogLevel::Verbose).map_err(|error| unfit(error.into()))?;
         }
         if self.choice.compact {
-            builder = builder
-                .with_config_entry(NO_FOLDING.0, NO_FOLDING.1)
-                .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::Level2))
-                .map_err(|error| unfit(error.into()))?;
+            let (key, value) = NO_FOLDING;
+            builder = builder.with_config_entry(key, value).map_err(|error| unfit(error.into()))?;
+            let level = GraphOptimizationLevel::Level2;
+            builder = builder.with_optimization_level(level).map_err(|error| unfit(error.into()))?;
         }
         for (name, size) in &self.choice.dimensions {
             builder = builder.with_dimension_override(name, i64::from(*size)).map_err(|error| unfit(error.into()))?;
