@@ -14,6 +14,7 @@
 //! | `durability` | brokers and services that are stopped, killed and started again |
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
+//! | `upgrades` | stores of older programs, opened and served by this one |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
 //! | `heat` | boards that become hot, slow or throttled: made-up sysfs trees |
 //! | `batching` | several jobs at the same time |
@@ -88,3 +89,4 @@ mod reuse;
 mod schema;
 mod security;
 mod service;
+mod upgrades;

@@ -1,0 +1,3 @@
+//! Stores of older programs.
+
+mod golden;
