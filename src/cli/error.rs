@@ -4,6 +4,7 @@ use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::job::{Code, Failure, Rejection};
 use crate::model::LoadError;
+use crate::service::StoreError;
 use crate::service::worker::WorkerError;
 
 /// Why a verb failed. Exit codes follow sysexits.h.
@@ -93,7 +94,8 @@ impl From<AppError> for CliError {
     fn from(error: AppError) -> Self {
         let sentence = error.to_string();
         match error {
-            AppError::Config(_) => Self::Config(sentence),
+            // Nor would another start help where an older program stands before a newer store.
+            AppError::Config(_) | AppError::Store(StoreError::Newer { .. }) => Self::Config(sentence),
             // The service cannot work: 69, also for a model folder that is at fault.
             AppError::Load(_) | AppError::Worker(WorkerError::Inference) => Self::Unavailable(sentence),
             AppError::Store(_) | AppError::Worker(WorkerError::Store(_)) | AppError::Courier(_) => Self::Io(sentence),

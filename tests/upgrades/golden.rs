@@ -122,8 +122,7 @@ fn admit(store: &Store, reporter: &Reporter, request: &Request, payload: &str) {
 
 fn finish(store: &Store, reporter: &Reporter, key: JobKey, request: &Request) {
     let made: Vec<Made> = (0..request.recipe.count.get()).map(|k| paint(request, k)).collect();
-    let encoded: Vec<_> =
-        made.iter().map(|made| request.output.encode(made, &request.recipe, None).unwrap()).collect();
+    let encoded: Vec<_> = made.iter().map(|made| request.output.encode(made, &request.recipe, None).unwrap()).collect();
     let pictures = made.iter().zip(&encoded).map(|(made, encoded)| Delivery {
         encoded,
         sha256: hex(&Sha256::digest(&encoded.bytes)),

@@ -7,6 +7,7 @@ mod engine;
 mod finding;
 mod machine;
 mod models;
+mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     findings.extend(machine::findings(&board, config.as_ref()));
     findings.extend(engine::findings(config.as_ref()));
     if let Some(config) = &config {
+        findings.push(store::finding(&config.store));
         findings.extend(models::findings(config));
         findings.extend(broker::findings(config));
     }

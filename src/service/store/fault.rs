@@ -27,13 +27,43 @@ pub enum StoreError {
     #[error("the store in {} belongs to another process that is running", .0.display())]
     InUse(PathBuf),
     /// A newer version wrote it.
-    #[error("the store has format {found}, this version reads up to {known}")]
+    #[error(
+        "the store has format {found}, which only a newer version of diffused reads (this one reads up to {known}): \
+         install that version again, or go back to {}; docs/install.md says how",
+        .copy.as_ref().map_or("an empty store".to_owned(), |copy| format!("its copy {}", copy.display()))
+    )]
     Newer {
         /// What the file says.
         found: i64,
         /// What this version knows.
         known: i64,
+        /// The newest copy beside it that this version reads.
+        copy: Option<PathBuf>,
     },
+    /// It has tables, but does not say its format.
+    #[error("the store's file is of another program: it has tables, but says nothing of their format")]
+    Unmarked,
+    /// An older version wrote it, and it cannot be brought to this version's format.
+    #[error("the store cannot be brought from format {found} to format {known}, and stays as it was: {why}")]
+    Upgrade {
+        /// What the file says.
+        found: i64,
+        /// What this version writes.
+        known: i64,
+        /// What went wrong.
+        why: String,
+    },
+    /// It must be copied, and there is no room.
+    #[error("{needed} bytes of the disk are needed for a while, and {free} are free")]
+    Cramped {
+        /// Bytes that must be free.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// A step from one format to the next would lose something.
+    #[error("a step is wrong: {0}")]
+    Lossy(String),
 }
 
 impl StoreError {
@@ -66,7 +96,13 @@ impl StoreError {
                 let kinds = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem];
                 kinds.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
             }
-            Self::Damaged(_) | Self::InUse(_) | Self::Newer { .. } => false,
+            Self::Damaged(_)
+            | Self::InUse(_)
+            | Self::Newer { .. }
+            | Self::Unmarked
+            | Self::Upgrade { .. }
+            | Self::Cramped { .. }
+            | Self::Lossy(_) => false,
         }
     }
 

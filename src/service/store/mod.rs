@@ -8,10 +8,12 @@ mod address;
 mod admission;
 mod again;
 mod clock;
+mod copies;
 mod end;
 mod fault;
 mod folder;
 mod heal;
+mod inspect;
 mod jobs;
 mod lists;
 mod mail;
@@ -22,6 +24,7 @@ mod schema;
 mod settings;
 mod split;
 mod turn;
+mod upgrade;
 mod uploads;
 
 use std::fs::File;
@@ -29,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::clock::Clock;
@@ -37,10 +41,12 @@ pub use admission::{Accepted, Admission, Repetition};
 pub use again::{Again, Repeated};
 pub use clock::CLOCK_IS_SET_AFTER;
 pub use fault::StoreError;
+pub use inspect::{Condition, inspect};
 pub use jobs::{Finished, Queued};
 pub use lists::Listed;
 pub use mail::{Mail, MailKind};
 pub use pictures::{Delivery, PictureFacts};
+pub use schema::FORMAT;
 
 /// The file.
 const FILE: &str = "store.sqlite";
@@ -70,7 +76,7 @@ impl Store {
     ///
     /// `boot` names this boot of the machine: a job that was running when the process died counts as a death only
     /// if it was the same boot, and not if the process [closed](Self::close) the store. Above `max_bytes` no
-    /// request is admitted.
+    /// request is admitted. A file of an older version is copied, and brought to this version's format.
     pub fn open(folder: &Path, boot: &str, max_bytes: Option<u64>) -> Result<Self, StoreError> {
         folder::make(folder)?;
         let lock = folder::lock(folder)?;
@@ -150,8 +156,13 @@ impl Store {
 }
 
 fn connect(folder: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open(folder.join(FILE))?;
+    let mut connection = Connection::open(folder.join(FILE))?;
+    // One that a newer version wrote must stay as it is, with its log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    schema::readable(&connection, folder, FORMAT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     schema::prepare(&connection)?;
+    upgrade::upgrade(&mut connection, folder, &schema::STEPS)?;
     Ok(connection)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::address::to_millis;
 use super::relief::vacuum;
-use super::{Store, StoreError, uploads};
+use super::{Store, StoreError, copies, uploads};
 
 /// So many jobs are forgotten in one transaction.
 const PORTION: usize = 64;
@@ -26,10 +26,11 @@ const STRIP: &str = "UPDATE job SET whole = 0 WHERE key = (
 impl Store {
     /// Forgets finished jobs that are older than `keep`. While the store holds more than it may, the oldest lose their
     /// pictures and requests; their ids and answers go only when that is not enough. Never a job with mail that waits.
-    /// Old uploads go too. The space is given back. Returns the number of jobs of which something was forgotten.
+    /// Old uploads go too, and old copies of the file. The space is given back. Returns the number of jobs of which something was forgotten.
     pub fn forget(&self, now: SystemTime, keep: Duration) -> Result<usize, StoreError> {
         let before = to_millis(now.checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH));
         self.write(|transaction| uploads::sweep(transaction, now))?;
+        copies::sweep(&self.folder, now)?;
         let old = self.forget_while(|transaction| forget_oldest(transaction, before, PORTION))?;
         let more = self.forget_while(|transaction| match self.has_room(transaction, 0)? {
             true => Ok(0),

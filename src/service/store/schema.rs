@@ -1,14 +1,17 @@
-//! The tables, and how a file of an older version becomes one of this version.
+//! The tables, and what SQLite is told about the file.
+
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, copies};
 
-/// Format of the file; each entry of `STEPS` leads from its index to the next format.
-const KNOWN: i64 = STEPS.len() as i64;
-
-pub(super) const STEPS: [&str; 3] =
+/// Each entry leads from the format of its index to the next; the first one makes the tables of an empty file.
+pub(super) const STEPS: [&str; FORMAT as usize] =
     [include_str!("format1.sql"), include_str!("format2.sql"), include_str!("format3.sql")];
+
+/// Format of the files that this version writes. A file says its own in `user_version`.
+pub const FORMAT: i64 = 3;
 
 /// The write-ahead log is cut to this size when its content is in the file itself.
 const LOG_BYTES: i64 = 4 * 1024 * 1024;
@@ -16,7 +19,7 @@ const LOG_BYTES: i64 = 4 * 1024 * 1024;
 /// Statements that are kept prepared.
 const PREPARED: usize = 64;
 
-/// Sets the pragmas and brings the tables to this version's format.
+/// Sets the pragmas.
 pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     // Before the first page is written, or it has no effect.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -28,12 +31,17 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > KNOWN {
-        return Err(StoreError::Newer { found, known: KNOWN });
-    }
-    for (index, step) in STEPS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
-        connection.execute_batch(&format!("BEGIN; {step}; PRAGMA user_version = {}; COMMIT;", index + 1))?;
-    }
     Ok(())
+}
+
+/// The format that the file in `folder` says it has, 0 for an empty file; one that is newer than the known one cannot be
+/// read. Files with tables have said their format from the first version on.
+pub(super) fn readable(connection: &Connection, folder: &Path, known: i64) -> Result<i64, StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let has_tables = connection.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+    match found {
+        _ if found > known => Err(StoreError::Newer { found, known, copy: copies::newest(folder, known) }),
+        ..=0 if has_tables => Err(StoreError::Unmarked),
+        _ => Ok(found.max(0)),
+    }
 }
