@@ -15,6 +15,7 @@
 //! | `chaos` | kills at random, overload, poison, hangs, leaks: the service as a process of its own, and an oracle |
 //! | `faults` | power cuts, crashes inside of the store's transitions, sick disks |
 //! | `upgrades` | stores of older programs, opened and served by this one |
+//! | `logs` | what the log says, and what of it the journal gets as fields |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
 //! | `heat` | boards that become hot, slow or throttled: made-up sysfs trees |
 //! | `batching` | several jobs at the same time |
@@ -76,6 +77,7 @@ mod heat;
 mod home_assistant;
 mod import;
 mod links;
+mod logs;
 mod memory;
 mod models;
 mod modes;

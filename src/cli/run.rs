@@ -19,7 +19,7 @@ pub struct Args {
 /// Serves until told to stop.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let config = Config::load(&args.config)?;
-    log::start(&config.log);
+    let _left_out = log::start(&config.log);
     let stop = stop_on_signals()?;
     app::serve(&config, &args.config, &stop)?;
     tracing::info!("stopped");

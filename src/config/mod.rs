@@ -88,10 +88,21 @@ pub struct Models {
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
-    /// JSON lines instead of text.
-    pub json: bool,
+    /// How it is written.
+    pub format: LogFormat,
     /// Whether prompts may be written into it.
     pub prompts: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// With fields into systemd's journal where standard error leads there, else as text.
+    Journald,
+    /// Lines for people.
+    Text,
+    /// Lines of JSON.
+    Json,
 }
 
 /// One fault, with its path in the file.

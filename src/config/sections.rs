@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::reader::{Reader, Section};
-use super::{Log, Models};
+use super::{Log, LogFormat, Models};
 use crate::job::{Limits, Output};
 use crate::mqtt::{Pool, Topics};
 use crate::service::{Rate, Thermal};
@@ -143,8 +143,12 @@ pub(super) fn thermal(reader: &mut Reader) -> Thermal {
 pub(super) fn log(reader: &mut Reader) -> Log {
     let mut section = reader.section("log");
     let level = section.choice("level", &["info", "error", "warn", "debug", "trace"]);
-    let format = section.choice("format", &["text", "json"]);
-    let log = Log { level, json: format == "json", prompts: section.flag("prompts", false) };
+    let format = match section.choice("format", &["journald", "text", "json"]).as_str() {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Journald,
+    };
+    let log = Log { level, format, prompts: section.flag("prompts", false) };
     section.finish(&[]);
     log
 }

@@ -30,6 +30,9 @@ pub use store::{Address, Mail, MailKind, Store, StoreError};
 pub use vitals::{Tally, Vitals};
 pub use worker::{Bell, Crew, Worker};
 
+/// Target of the one line in the log about each job's end, which is never left out.
+pub const JOB_LOG: &str = "diffused::job";
+
 /// Something that the transport may want to tell the outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {

@@ -18,6 +18,8 @@ mod dump;
 mod flat;
 mod outside;
 mod power;
+#[path = "../support/preload.rs"]
+mod preload;
 mod record;
 mod shim;
 mod trace;

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 use self::power::{Plan, Planted, replay};
-use crate::support::flat;
+use crate::support::{flat, preload};
 
 /// Jobs of the short form.
 const JOBS: u64 = 14;

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::preload::compile;
+
 /// What a program does under the shim.
 #[derive(Default)]
 pub struct Spell<'a> {
@@ -37,17 +39,9 @@ impl Spell<'_> {
     }
 }
 
-/// The shim, compiled once a process by the C compiler that the build needs anyway.
+/// The shim, compiled once a process.
 fn library() -> PathBuf {
     static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = LIBRARY.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let (source, target) = (folder.path().join("shim.c"), folder.path().join("shim.so"));
-        std::fs::write(&source, include_str!("shim.c")).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&target).arg(&source);
-        assert!(compiler.status().expect("a C compiler must be installed").success(), "the shim cannot be compiled");
-        (folder, target)
-    });
+    let (_, path) = LIBRARY.get_or_init(|| compile(include_str!("shim.c")));
     path.clone()
 }

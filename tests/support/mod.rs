@@ -10,6 +10,7 @@ pub mod mqtt5;
 pub mod node;
 pub mod orin;
 pub mod pixels;
+pub mod preload;
 pub mod program;
 pub mod script;
 pub mod shim;

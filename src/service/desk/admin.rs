@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
+use super::ended::Ended;
 use super::{Desk, Message};
 use crate::job::command::Admin;
 use crate::job::{Failure, Rejection, Request, Stop};
@@ -56,10 +57,12 @@ impl Desk {
     }
 
     fn clear(&self) -> Result<Answer, StoreError> {
-        let failure = Failure::stopped(Stop::Cancelled);
+        let (failure, ended) = (Failure::stopped(Stop::Cancelled), Ended::default());
         let jobs = self.store.clear(SystemTime::now(), |id, request, seq| {
+            ended.note(id);
             self.reporter.failed(State::Cancelled, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
+        ended.log(&failure);
         self.count_open()?;
         Ok(vec![("jobs", json!(jobs))])
     }

@@ -33,8 +33,7 @@ impl Desk {
         };
         let rejection = match self.store.admit(&admission, |seq, position| self.accepted(request, seq, position))? {
             Accepted::New => {
-                let prompt = self.log_prompts.then_some(request.recipe.prompt.text());
-                tracing::info!(job = request.id.as_str(), client = request.client.as_str(), prompt, "request accepted");
+                self.log_accepted(request);
                 self.count_open()?;
                 self.bell.ring();
                 return Ok(Ok(()));
@@ -57,6 +56,15 @@ impl Desk {
             }
         };
         Ok(Err(rejection))
+    }
+
+    /// A job has its line at its end; who asks for prompts gets another one here.
+    fn log_accepted(&self, request: &Request) {
+        let (job, client, prompt) = (request.id.as_str(), request.client.as_str(), request.recipe.prompt.text());
+        match self.log_prompts {
+            true => tracing::info!(job, client, prompt, "request accepted"),
+            false => tracing::debug!(job, client, "request accepted"),
+        }
     }
 
     /// Why no new request is taken, if an administrator said so or it is too hot.

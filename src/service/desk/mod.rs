@@ -4,6 +4,7 @@ mod admin;
 mod admit;
 mod defaults;
 mod draw;
+mod ended;
 mod orders;
 mod rate;
 mod upload;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
+use super::ended::Ended;
 use super::{Desk, Message, SOON, fresh_id, fresh_seed, hash};
 use crate::job::command::{Asked, Command, Listing};
 use crate::job::request::{Arrival, Refused};
@@ -53,10 +54,12 @@ impl Desk {
 
     /// Ends one job of a client, or all of them.
     fn cancelled(&self, client: &Client, job: Option<&JobId>) -> Result<Result<Answer, Rejection>, StoreError> {
-        let failure = Failure::stopped(Stop::Cancelled);
+        let (failure, ended) = (Failure::stopped(Stop::Cancelled), Ended::default());
         let (jobs, running) = self.store.cancel(client, job, SystemTime::now(), |id, request, seq| {
+            ended.note(id);
             self.reporter.failed(State::Cancelled, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
+        ended.log(&failure);
         running.into_iter().for_each(|key: JobKey| self.bell.cancel(key));
         self.count_open()?;
         if jobs == 0 && job.is_some() {
@@ -68,11 +71,13 @@ impl Desk {
     /// Ends the waiting jobs whose deadline has passed.
     pub fn sweep(&self) -> Result<(), StoreError> {
         self.store.follow_clock()?;
-        let failure = Failure::stopped(Stop::Expired);
-        let ended = self.store.expire(SystemTime::now(), |id, request, seq| {
+        let (failure, ended) = (Failure::stopped(Stop::Expired), Ended::default());
+        let jobs = self.store.expire(SystemTime::now(), |id, request, seq| {
+            ended.note(id);
             self.reporter.failed(State::Expired, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
-        if ended > 0 { self.count_open() } else { Ok(()) }
+        ended.log(&failure);
+        if jobs > 0 { self.count_open() } else { Ok(()) }
     }
 
     fn sent_again(&self, client: &Client, job: &JobId, what: &Asked) -> Result<Result<Answer, Rejection>, StoreError> {

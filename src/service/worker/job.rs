@@ -13,7 +13,7 @@ use crate::job::{Code, Failure, Made, Request, Stop, hex};
 use crate::picture::Encoded;
 use crate::service::report::tenths;
 use crate::service::store::{Delivery, Finished, Queued, State, StoreError};
-use crate::service::{Notice, Store};
+use crate::service::{JOB_LOG, Notice, Store};
 
 /// A request over which the process died this often in one boot of the machine is not tried again.
 const POISON: u32 = 2;
@@ -110,7 +110,9 @@ impl Worker {
         self.insist(|store| store.count("jobs_done"))?;
         let joules = self.activity.tally().energy_since(&begun.tally, ran).map(tenths);
         let ms = ran.as_millis() as u64;
-        tracing::info!(job = job.address.id.as_str(), ms, pictures = made.len(), joules, "job done");
+        let (queue_ms, pictures) = (queued.as_millis() as u64, made.len());
+        let (id, client) = (job.address.id.as_str(), job.address.client.as_str());
+        tracing::info!(target: JOB_LOG, job = id, client, ms, queue_ms, pictures, joules, "job done");
         Ok(())
     }
 
@@ -123,7 +125,9 @@ impl Worker {
         if state == State::Failed {
             self.insist(|store| store.count("jobs_failed"))?;
         }
-        tracing::warn!(job = job.address.id.as_str(), code = %failure.code, error = failure.message, "job not done");
+        let (id, client) = (job.address.id.as_str(), job.address.client.as_str());
+        let (code, error) = (failure.code, &failure.message);
+        tracing::warn!(target: JOB_LOG, job = id, client, %code, error, "job not done");
         Ok(())
     }
 }
