@@ -41,6 +41,9 @@ for proof; do
         "$drill" power "${POWER_JOBS:-500}" 1 nothing 5
         # Planted faults, which have to be noticed.
         for planted in no-sync no-sync-of-log no-sync-of-folders; do "$drill" power 60 1 $planted; done
+        echo "== power cuts during an upgrade"
+        "$drill" upgrade 1 nothing 1
+        for planted in no-sync no-sync-of-log no-sync-of-folders no-sync-of-copy; do "$drill" upgrade 1 $planted; done
         ;;
     crash)
         echo "== crashes inside of transitions"

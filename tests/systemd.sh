@@ -120,6 +120,18 @@ makes_a_picture() {
     [ "$(sha256sum <"$box/root/own.bmp" | cut -d ' ' -f 1)" = "$sum" ]
 }
 
+# Fields of its own, so that the journal can be asked for a job; the prompt is in none of them.
+tells_the_journal() {
+    inside journalctl -u diffused DIFFUSED_JOB=first -o json --no-pager >"$place/job.json"
+    [ "$(wc -l <"$place/job.json")" = 1 ]
+    for field in DIFFUSED_CLIENT DIFFUSED_MS DIFFUSED_PICTURES CODE_FILE SYSLOG_IDENTIFIER; do
+        grep -q "\"$field\"" "$place/job.json"
+    done
+    inside journalctl -u diffused -o json --all --no-pager >"$place/journal.json"
+    grep -q '"PRIORITY" *: *"6"' "$place/journal.json"
+    not grep -F "$prompt" "$place/journal.json"
+}
+
 # slow_job ID: some seconds of work, begun.
 slow_job() {
     listen "$1"
@@ -194,6 +206,38 @@ upgrades() {
     came_once upgraded
 }
 
+goes_back() {
+    inside apt-get install -y --allow-downgrades /root/diffused.deb
+    [ "$(inside dpkg-query -W -f '${Version}' diffused)" = "$(dpkg-deb -f "$deb" Version)" ]
+    is_active
+    makes_a_picture fourth
+}
+
+# format_of_store [NEW]: says it, or changes it.
+format_of_store() {
+    python3 -c 'import sqlite3, sys
+with sqlite3.connect(sys.argv[1], isolation_level=None) as store:
+    print(*store.execute("PRAGMA user_version" + "".join(f" = {new}" for new in sys.argv[2:])).fetchone() or "")' \
+        "$box/var/lib/diffused/store/store.sqlite" "$@"
+}
+
+# What an older version does with the store of a newer one.
+refuses_a_newer_store() {
+    inside systemctl stop diffused
+    format=$(format_of_store)
+    format_of_store 99
+    sum=$(sha256sum <"$box/var/lib/diffused/store/store.sqlite")
+    not inside systemctl start diffused
+    sleep 8
+    [ "$(property ExecMainStatus) $(property ActiveState)" = "78 failed" ]
+    logged 'has format 99, which only a newer version'
+    [ "$(sha256sum <"$box/var/lib/diffused/store/store.sqlite")" = "$sum" ]
+    format_of_store "$format"
+    inside systemctl reset-failed diffused
+    inside systemctl start diffused
+    is_active
+}
+
 removes() {
     inside apt-get remove -y diffused
     not is_active
@@ -243,6 +287,7 @@ step "the units have no fault, and 2.0 or better for their security" verifies
 step "makes a picture, right after the installation" makes_a_picture first
 step "is confined, and still reads what it needs" is_confined
 step "keeps optimised graphs in its cache" keeps_optimised_graphs
+step "the journal has one entry of a job, with its fields and without its prompt" tells_the_journal
 step "kill -9 during a job: it is done once" survives_a_kill
 step "a frozen process is woken by the watchdog" is_woken_from_a_freeze
 step "makes a picture afterwards" makes_a_picture second
@@ -250,6 +295,8 @@ step "stops cleanly and says that it is offline" stops_cleanly
 step "a faulty configuration ends it for good" is_not_tried_again_with_a_faulty_configuration
 step "upgrades during a job: it is done once" upgrades
 step "makes a picture after the upgrade" makes_a_picture third
+step "goes back to the version before, which has the same format" goes_back
+step "refuses a store of a newer format for good, and touches nothing" refuses_a_newer_store
 step "removed, it leaves configuration and jobs" removes
 step "purged, it leaves nothing" purges
 step "the tarball brings the same" unpacks

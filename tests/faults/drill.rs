@@ -1,9 +1,11 @@
 //! Takes a store through its life and destroys it in all ways that a disk knows. The full form of `tests/faults`.
 //!
 //!     store-drill drive FOLDER MARKS JOBS        every call's name and what is in the store after it go to MARKS
+//!     store-drill drive-old FOLDER MARKS         the same for the upgrade of an old store
 //!     store-drill check FOLDER                   what is in a store, as JSON, and how long it took to open
 //!     store-drill power JOBS [SEED [PLANTED [N]]] records a run and cuts the power at every operation, at random
 //!                                                every N-th
+//!     store-drill upgrade [SEED [PLANTED [N]]]   the same for the upgrade of an old store
 //!     store-drill crash JOBS CALLS               kills the run at every operation of the first CALLS calls of each kind
 //!     store-drill compare JOBS                   counts the same run's operations with the shim and with strace
 
@@ -16,6 +18,7 @@ mod disk;
 mod dump;
 #[path = "../support/flat.rs"]
 mod flat;
+mod old;
 mod outside;
 mod power;
 #[path = "../support/preload.rs"]
@@ -45,13 +48,18 @@ fn main() -> ExitCode {
             trace::drive(Path::new(folder), Path::new(marks), jobs.parse().unwrap());
             true
         }
+        ["drive-old", folder, marks] => {
+            old::drive(Path::new(folder), Path::new(marks));
+            true
+        }
         ["check", folder] => check(Path::new(folder)),
-        ["power", jobs, rest @ ..] => power(jobs.parse().unwrap(), rest),
+        ["power", jobs, rest @ ..] => power(&launch, jobs.parse().unwrap(), rest, 50, Plan::of_a_life),
+        ["upgrade", rest @ ..] => power(&launch_old, 0, rest, 2, Plan::of_an_upgrade),
         ["crash", jobs, calls] => {
             crash(crash::Plan { jobs: jobs.parse().unwrap(), calls: calls.parse().unwrap(), operations: usize::MAX })
         }
         ["compare", jobs] => compare(jobs.parse().unwrap()),
-        _ => panic!("usage: store-drill drive|check|power|crash|compare, see its source"),
+        _ => panic!("usage: store-drill drive|drive-old|check|power|upgrade|crash|compare, see its source"),
     };
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -59,6 +67,12 @@ fn main() -> ExitCode {
 fn launch(folder: &Path, marks: &Path, jobs: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("drive").args([folder, marks]).arg(jobs.to_string());
+    command
+}
+
+fn launch_old(folder: &Path, marks: &Path, _: u64) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("drive-old").args([folder, marks]);
     command
 }
 
@@ -73,20 +87,22 @@ fn check(folder: &Path) -> bool {
     broken.is_empty()
 }
 
-fn power(jobs: u64, rest: &[&str]) -> bool {
+/// A planted fault is looked for at every `sparse`-th operation only.
+fn power(launch: crash::Launch<'_>, jobs: u64, rest: &[&str], sparse: u64, plan: fn(u64, u64, u64) -> Plan) -> bool {
     let seed = rest.first().map_or(1, |seed| seed.parse().unwrap());
     let planted = match rest.get(1) {
         None | Some(&"nothing") => Planted::Nothing,
         Some(&"no-sync") => Planted::NoSync,
         Some(&"no-sync-of-log") => Planted::NoSyncOfLog,
         Some(&"no-sync-of-folders") => Planted::NoSyncOfFolders,
+        Some(&"no-sync-of-copy") => Planted::NoSyncOfCopy,
         Some(other) => panic!("nobody can plant {other}"),
     };
     let begun = Instant::now();
-    let steps = crash::record(&launch, jobs);
-    let every = if planted == Planted::Nothing { 1 } else { 50 };
+    let steps = crash::record(launch, jobs);
+    let every = if planted == Planted::Nothing { 1 } else { sparse };
     let chance_every = rest.get(2).map_or(every, |every| every.parse().unwrap());
-    let report = replay(&steps, &Plan { store: crash::STORE, every, chance_every, deeply: 20, seed, planted });
+    let report = replay(&steps, &Plan { planted, ..plan(every, chance_every, seed) });
     println!("{report:#?}\nin {:?}, planted: {planted:?}", begun.elapsed());
     (report.faults == 0) == (planted == Planted::Nothing) && opens_soon(report.slowest)
 }

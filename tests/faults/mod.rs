@@ -6,6 +6,7 @@ mod dice;
 mod disk;
 mod dump;
 mod insist;
+mod old;
 mod power;
 mod record;
 mod shim;
@@ -23,14 +24,14 @@ use crate::support::{flat, preload};
 const JOBS: u64 = 14;
 
 /// The drill in a process of its own: this test binary again, told by its surroundings to do nothing else.
-/// With no jobs the marks are the file that makes the disk sick.
+/// With no jobs the marks are the file that makes the disk sick; without a number of them it is an upgrade.
 #[test]
 #[ignore = "is started by the other tests"]
 fn the_drill() {
     let Some(folder) = std::env::var_os("DRILL_FOLDER") else { return };
     let marks = std::env::var_os("DRILL_MARKS").unwrap();
-    let jobs = std::env::var("DRILL_JOBS").unwrap().parse().unwrap();
-    match jobs {
+    let Ok(jobs) = std::env::var("DRILL_JOBS") else { return old::drive(Path::new(&folder), Path::new(&marks)) };
+    match jobs.parse().unwrap() {
         0 => insist::suffer(Path::new(&folder), Path::new(&marks), &["F", "R", "W", "S", "A"]),
         jobs => trace::drive(Path::new(&folder), Path::new(&marks), jobs),
     }
@@ -43,16 +44,36 @@ fn launch(folder: &Path, marks: &Path, jobs: u64) -> Command {
     command
 }
 
+fn launch_old(folder: &Path, marks: &Path, jobs: u64) -> Command {
+    let mut command = launch(folder, marks, jobs);
+    command.env_remove("DRILL_JOBS");
+    command
+}
+
 #[test]
 fn a_power_cut_at_any_operation_loses_nothing_that_was_acknowledged() {
     let steps = crash::record(&launch, JOBS);
-    let plan = Plan { store: crash::STORE, every: 5, chance_every: 5, deeply: 20, seed: 1, planted: Planted::Nothing };
+    let plan = Plan::of_a_life(5, 5, 1);
     let report = replay(&steps, &plan);
     eprintln!("{report:#?}");
     assert!(report.calls.len() >= 20, "the run has too few kinds of calls: {:?}", report.calls);
     assert_eq!(report.faults, 0, "{:#?}", report.examples);
     for planted in [Planted::NoSync, Planted::NoSyncOfLog, Planted::NoSyncOfFolders] {
         let report = replay(&steps, &Plan { every: 40, chance_every: 40, planted, ..plan });
+        assert!(report.faults > 0, "{planted:?} was not noticed in {:?}", report.cuts);
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_an_upgrade_leaves_the_old_store_or_the_new_one_and_its_copy() {
+    let steps = crash::record(&launch_old, 0);
+    let plan = Plan::of_an_upgrade(2, 4, 1);
+    let report = replay(&steps, &plan);
+    eprintln!("{report:#?}");
+    assert!(report.cuts["All"] > 100, "the upgrade has too few operations: {:?}", report.cuts);
+    assert_eq!(report.faults, 0, "{:#?}", report.examples);
+    for planted in [Planted::NoSync, Planted::NoSyncOfLog, Planted::NoSyncOfFolders, Planted::NoSyncOfCopy] {
+        let report = replay(&steps, &Plan { planted, ..plan });
         assert!(report.faults > 0, "{planted:?} was not noticed in {:?}", report.cuts);
     }
 }

@@ -7,16 +7,20 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use super::crash::STORE;
 use super::dice::Dice;
 use super::disk::{Disk, Survival, Tree};
+use super::old::has_its_copy;
 use super::record::Step;
 use super::trial::{Allowed, History, Moment, examine};
 
 /// What is cut, and where.
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// The store's folder, from the outermost one.
-    pub store: &'static str,
+    /// Nothing is cut before so many calls were acknowledged.
+    pub after: usize,
+    /// What must hold of the store's folder, before it is opened.
+    pub also: fn(&Path) -> Result<(), String>,
     /// Every how many-th operation is cut.
     pub every: u64,
     /// Every how many-th operation is cut where chance decides what survives.
@@ -40,6 +44,20 @@ pub enum Planted {
     NoSyncOfLog,
     /// It never syncs a folder.
     NoSyncOfFolders,
+    /// It never syncs the copy that it makes before an upgrade.
+    NoSyncOfCopy,
+}
+
+impl Plan {
+    /// The store's whole life, from the first opening on.
+    pub fn of_a_life(every: u64, chance_every: u64, seed: u64) -> Self {
+        Self { after: 0, also: |_| Ok(()), every, chance_every, deeply: 20, seed, planted: Planted::Nothing }
+    }
+
+    /// The upgrade of an old store.
+    pub fn of_an_upgrade(every: u64, chance_every: u64, seed: u64) -> Self {
+        Self { after: 1, also: has_its_copy, ..Self::of_a_life(every, chance_every, seed) }
+    }
 }
 
 /// What was found.
@@ -109,7 +127,7 @@ fn cut_all(steps: &[Step], history: &History, plan: &Plan, sender: &SyncSender<C
         }
         operations += 1;
         let now = strictest(moment, &steps[index + 1..]);
-        if !operations.is_multiple_of(plan.every) && now == moment {
+        if now.acknowledged < plan.after || !operations.is_multiple_of(plan.every) && now == moment {
             continue;
         }
         for survival in SURVIVALS {
@@ -164,6 +182,7 @@ fn is_forgotten(step: &Step, planted: Planted, names: &mut BTreeMap<u64, String>
         Planted::NoSync => name != "/",
         Planted::NoSyncOfLog => name.ends_with("-wal"),
         Planted::NoSyncOfFolders => name == "/",
+        Planted::NoSyncOfCopy => name.contains(".format"),
     }
 }
 
@@ -173,7 +192,8 @@ fn work(cuts: &Mutex<Receiver<Cut>>, plan: &Plan, report: &Mutex<Report>) {
         let Ok(cut) = cuts.lock().unwrap().recv() else { return };
         let root = folder.path().join("cut");
         write(&root, &cut.tree);
-        let result = examine(&root.join(plan.store), &cut.allowed, cut.deeply);
+        let store = root.join(STORE);
+        let result = (plan.also)(&store).and_then(|()| examine(&store, &cut.allowed, cut.deeply));
         std::fs::remove_dir_all(&root).unwrap();
         let mut report = report.lock().unwrap();
         *report.cuts.entry(cut.name.clone()).or_default() += 1;

@@ -93,7 +93,7 @@ fn rows(connection: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
 }
 
 /// Bytes that must be free on the disk before a file of so many bytes is brought to another format.
-pub fn room_for(bytes: u64) -> u64 {
+pub(super) fn room_for(bytes: u64) -> u64 {
     bytes.saturating_mul(ROOM)
 }
 
