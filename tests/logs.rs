@@ -73,11 +73,13 @@ fn entry(mut bytes: &[u8]) -> Entry {
 
 const TOPIC: &str = "diffused/jet1/request/esp32";
 
-/// One job, with `canary` for its prompt, and something that is no request.
+/// A job with `canary` for its prompt, one that comes too late, and something that is no request.
 fn work(broker: &Mosquitto, listener: &Listener) {
     listener.first_where("jet1/availability", |heard| heard.text() == "online");
     broker.publish(TOPIC, r#"{"id":"a1","prompt":"canary","negative_prompt":"canary","steps":1}"#, &[]);
     listener.status("a1", "done");
+    broker.publish(TOPIC, r#"{"id":"a3","prompt":"x","not_after":"2020-01-01T00:00:00Z"}"#, &[]);
+    listener.status("a3", "expired");
     broker.publish(TOPIC, r#"{"id":"a2","prompt":"canary","steps":0}"#, &[]);
     listener.status("a2", "rejected");
 }
@@ -94,18 +96,21 @@ fn a_job_is_one_entry_of_the_journal_with_its_fields_and_without_its_prompt() {
         work(&broker, &listener);
         assert_eq!(service.stop(), Some(0));
         let entries = journal.entries();
-        let of_the_job: Vec<_> =
-            entries.iter().filter(|entry| entry.get("DIFFUSED_JOB").is_some_and(|id| id == "a1")).collect();
-        let ends: Vec<_> = of_the_job.iter().filter(|entry| entry["DIFFUSED_TARGET"] == "diffused::job").collect();
-        assert_eq!(ends.len(), 1, "{of_the_job:#?}");
+        let of = |job: &str| -> Vec<&Entry> {
+            entries.iter().filter(|entry| entry.get("DIFFUSED_JOB").is_some_and(|id| id == job)).collect()
+        };
+        let ends_of = |job: &str| -> Vec<&Entry> {
+            of(job).into_iter().filter(|entry| entry["DIFFUSED_TARGET"] == "diffused::job").collect()
+        };
+        let (of_the_job, ends, late) = (of("a1"), ends_of("a1"), ends_of("a3"));
+        assert_eq!((ends.len(), late.len()), (1, 1), "{of_the_job:#?} {late:#?}");
+        assert_eq!((&late[0]["DIFFUSED_CODE"][..], &of("a2")[0]["DIFFUSED_CODE"][..]), ("expired", "invalid_field"));
         let known =
             ["PRIORITY", "SYSLOG_IDENTIFIER", "DIFFUSED_CLIENT", "DIFFUSED_PICTURES"].map(|name| &ends[0][name][..]);
         assert_eq!(known, ["6", "diffused", "esp32", "1"]);
         assert!(ends[0]["MESSAGE"].starts_with("job done job=\"a1\" client=\"esp32\" ms="), "{:?}", ends[0]);
         assert!(ends[0]["DIFFUSED_MS"].parse::<u64>().is_ok() && ends[0]["CODE_FILE"].ends_with("job.rs"));
-        let refused = entries.iter().find(|entry| entry.get("DIFFUSED_JOB").is_some_and(|id| id == "a2")).unwrap();
-        assert_eq!(refused["DIFFUSED_CODE"], "invalid_field");
-        let loud = |entry: &&&Entry| entry["PRIORITY"] < *"7";
+        let loud = |entry: &&&Entry| entry["PRIORITY"].as_str() < "7";
         assert_eq!(of_the_job.iter().filter(loud).count(), if asked { 2 } else { 1 }, "{of_the_job:#?}");
         let told: Vec<_> =
             entries.iter().filter(|entry| entry.values().any(|value| value.contains("canary"))).collect();

@@ -45,6 +45,13 @@ pub(super) fn sweep(place: &Path, now: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes all of them away; false if there was none.
+pub(super) fn remove_all(place: &Path) -> io::Result<bool> {
+    let copies = list(place)?;
+    copies.iter().try_for_each(|(_, copy)| remove(copy))?;
+    Ok(!copies.is_empty())
+}
+
 /// The copies with their formats.
 fn list(place: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
     let mut copies = Vec::new();

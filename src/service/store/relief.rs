@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::room::{strip_oldest, used};
-use super::{Store, StoreError, settings};
+use super::{Store, StoreError, copies, settings};
 
 /// So much must find room before the store is called well: the pictures of a job are larger than a request.
 const PROOF: usize = 4 * 1024 * 1024;
@@ -15,9 +15,13 @@ const PORTION: usize = 64;
 const PAGES: usize = 256;
 
 impl Store {
-    /// After a fault for want of room: the oldest finished jobs without mail that waits lose their pictures and
-    /// requests. False if there are none.
+    /// After a fault for want of room: what only an older version would read goes, and else the oldest finished jobs
+    /// without mail that waits lose their pictures and requests. False if there is nothing of either.
     pub fn relieve(&self) -> Result<bool, StoreError> {
+        if copies::remove_all(&self.folder)? {
+            tracing::warn!("the disk is full: the copy of an older version's store was removed");
+            return Ok(true);
+        }
         self.read(|connection| {
             if !connection.is_autocommit() {
                 connection.execute_batch("ROLLBACK")?;

@@ -202,6 +202,19 @@ fn a_copy_goes_after_a_week_also_where_the_clock_was_not_set_when_it_was_made() 
     }
 }
 
+#[test]
+fn on_a_full_disk_the_copy_goes_before_any_result() {
+    let folder = tempfile::tempdir().unwrap();
+    old_file(folder.path());
+    let store = Store::open(folder.path(), "boot-1", None).unwrap();
+    deliver_all(&store);
+    let pictures = || store.read(|open| Ok(open.query_row("SELECT count(*) FROM picture", [], |row| row.get(0))?));
+    assert!(store.relieve().unwrap());
+    assert_eq!((folder.path().join("store.format1.sqlite").exists(), pictures().unwrap()), (false, 1));
+    assert!(store.relieve().unwrap());
+    assert_eq!(pictures().unwrap(), 0_i64);
+}
+
 fn raw(folder: &Path, name: &str) -> Connection {
     Connection::open(folder.join(name)).unwrap()
 }
