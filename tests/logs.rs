@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::broker::Mosquitto;
 use crate::support::listener::Listener;
 use crate::support::preload::compile;
-use crate::support::program::Service;
+use crate::support::program::{Service, diffused};
 
 /// An entry of the journal: its fields.
 type Entry = BTreeMap<String, String>;
@@ -140,6 +140,19 @@ fn the_log_is_text_or_json_where_standard_error_is_no_journal_or_the_operator_sa
     assert!(text.contains("INFO diffused::job: job done job=\"a1\" client=\"esp32\" ms="), "{text}");
     let json: Value = serde_json::from_str(&made("[log]\nformat = 'json'", true)).unwrap();
     assert_eq!((&json["fields"]["job"], &json["target"]), (&Value::from("a1"), &Value::from("diffused::job")));
+}
+
+#[test]
+fn why_the_service_cannot_start_is_an_error_of_the_journal_in_every_line() {
+    let journal = Journal::start();
+    let config = journal.folder.path().join("diffused.toml");
+    std::fs::write(&config, "[limits]\nsteps = 0\n[log]\nlevel = 'loud'").unwrap();
+    let mut command = diffused(&["run", "--config", config.to_str().unwrap()]);
+    journal.adopt(&mut command);
+    assert_eq!(command.status().unwrap().code(), Some(78));
+    let said = journal.beside();
+    assert!(said.starts_with("<3>diffused: ") && said.contains("limits.steps") && said.lines().count() > 1, "{said}");
+    assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
 }
 
 #[test]

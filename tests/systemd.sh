@@ -230,7 +230,7 @@ refuses_a_newer_store() {
     not inside systemctl start diffused
     sleep 8
     [ "$(property ExecMainStatus) $(property ActiveState)" = "78 failed" ]
-    logged 'has format 99, which only a newer version'
+    inside journalctl -u diffused -p err --no-pager | grep 'has format 99, which only a newer version'
     [ "$(sha256sum <"$box/var/lib/diffused/store/store.sqlite")" = "$sum" ]
     format_of_store "$format"
     inside systemctl reset-failed diffused

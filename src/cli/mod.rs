@@ -75,8 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not through the log: whoever typed the command must see it at any log level.
-            eprintln!("diffused: {error}");
+            log::complain(&error);
             ExitCode::from(error.exit_code())
         }
     }

@@ -27,14 +27,18 @@ pub(super) struct Journal {
     path: PathBuf,
 }
 
+/// Whether standard error leads to the journal: systemd tells by `JOURNAL_STREAM`, which programs that a service starts
+/// inherit, also where their standard error goes elsewhere.
+pub(super) fn has_stderr() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM");
+    let about = rustix::fs::fstat(stderr());
+    stream.ok().zip(about.ok()).is_some_and(|(stream, about)| stream == format!("{}:{}", about.st_dev, about.st_ino))
+}
+
 impl Journal {
-    /// The journal, if that is what standard error leads to: systemd tells by `JOURNAL_STREAM`, which programs that a
-    /// service starts inherit, also where their standard error goes elsewhere.
+    /// The journal, if that is what standard error leads to.
     pub(super) fn of_stderr() -> Option<Self> {
-        let stream = std::env::var("JOURNAL_STREAM").ok()?;
-        let about = rustix::fs::fstat(stderr()).ok()?;
-        let is_it = stream == format!("{}:{}", about.st_dev, about.st_ino);
-        is_it.then(|| Self::at(Path::new(SOCKET)).ok()).flatten()
+        has_stderr().then(|| Self::at(Path::new(SOCKET)).ok()).flatten()
     }
 
     fn at(path: &Path) -> io::Result<Self> {

@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use self::journal::Journal;
 use self::limit::{Limit, PERIOD};
+use super::CliError;
 use crate::config::{Log, LogFormat};
 
 /// What verbs other than `run` log: only what a person should see beside a progress bar.
@@ -38,6 +39,15 @@ pub(super) struct LeftOut(Limit);
 impl Drop for LeftOut {
     fn drop(&mut self) {
         self.0.tell();
+    }
+}
+
+/// Why a verb failed. Not through the log: whoever typed the command must see it at any log level. To the journal each
+/// line is an error, which systemd reads from its beginning.
+pub(super) fn complain(error: &CliError) {
+    let begin = if journal::has_stderr() { "<3>" } else { "" };
+    for line in format!("diffused: {error}").lines() {
+        eprintln!("{begin}{line}");
     }
 }
 
