@@ -54,6 +54,7 @@ fn a_box_that_is_well_has_a_line_about_everything_and_a_table_for_people() {
         ("broker", "mosquitto version"),
         ("memory", "are free"),
         ("disk", "are free for"),
+        ("store", "the first start makes one"),
         ("clock", ""),
         ("board", ""),
         ("heat", ""),

@@ -61,7 +61,7 @@ fn begin(log: &Log) -> Limit {
     let limit = Limit::default();
     let limited = registry().with(filter).with(limit.clone());
     let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    let journal = Some(log.format).filter(|format| *format == LogFormat::Journald).and_then(|_| Journal::of_stderr());
+    let journal = (log.format == LogFormat::Journald).then(Journal::of_stderr).flatten();
     // A second start, in a test, leaves the first log as it is.
     let _ = match (journal, log.format) {
         (Some(journal), _) => limited.with(journal).try_init(),

@@ -27,7 +27,7 @@ fn faults_of_the_disk_may_pass_and_others_do_not() {
     assert!([eio, enospc, erofs].into_iter().all(|number| io(number).is_passing()));
     assert!(!io(eacces).is_passing());
     assert!(!StoreError::Damaged(String::new()).is_passing());
-    assert!(StoreError::Closed.is_passing() && !StoreError::Newer { found: 3, known: 2 }.is_passing());
+    assert!(StoreError::Closed.is_passing() && !StoreError::Newer { found: 3, known: 2, copy: None }.is_passing());
 }
 
 #[test]
