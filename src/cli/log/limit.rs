@@ -14,7 +14,6 @@ use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::layer::Context;
 
 use crate::service::JOB_LOG;
@@ -42,7 +41,7 @@ impl Limit {
 
     fn takes(&self, event: &Event<'_>) -> bool {
         let (mut kinds, now) = (self.lock(), Instant::now());
-        kinds.entry(event.metadata().callsite()).or_insert_with(|| Kind::new(now)).takes(now, event)
+        kinds.entry(event.metadata().callsite()).or_insert_with(|| Kind::new(now)).takes(now, || message(event))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Identifier, Kind>> {
@@ -63,7 +62,7 @@ impl Kind {
         Self { since: now, written: 0, left_out: 0, example: String::new() }
     }
 
-    fn takes(&mut self, now: Instant, line: impl RecordFields) -> bool {
+    fn takes(&mut self, now: Instant, message: impl FnOnce() -> String) -> bool {
         if now.duration_since(self.since) >= PERIOD {
             (self.since, self.written) = (now, 0);
         }
@@ -72,7 +71,7 @@ impl Kind {
             return true;
         }
         if self.left_out == 0 {
-            line.record(&mut Message(&mut self.example));
+            self.example = message();
         }
         self.left_out += 1;
         false
@@ -90,15 +89,19 @@ impl<S: Subscriber> Layer<S> for Limit {
     }
 }
 
-/// The beginning of an event's message.
-struct Message<'a>(&'a mut String);
+/// The beginning of what an event says.
+fn message(event: &Event<'_>) -> String {
+    let mut message = Message(String::new());
+    event.record(&mut message);
+    message.0.chars().take(SHOWN).collect()
+}
 
-impl Visit for Message<'_> {
+struct Message(String);
+
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
             let _ = write!(self.0, "{value:?}");
-            let end = self.0.char_indices().nth(SHOWN).map_or(self.0.len(), |(end, _)| end);
-            self.0.truncate(end);
         }
     }
 }

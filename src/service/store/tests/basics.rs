@@ -150,15 +150,6 @@ fn a_store_belongs_to_one_process() {
 }
 
 #[test]
-fn a_file_of_a_newer_version_is_refused() {
-    let (folder, store) = store();
-    store.read(|open| Ok(open.pragma_update(None, "user_version", 99)?)).unwrap();
-    drop(store);
-    let error = Store::open(folder.path(), "boot-1", None).err().unwrap().to_string();
-    assert_eq!(error, "the store has format 99, this version reads up to 3");
-}
-
-#[test]
 fn writes_reach_the_disk_before_they_return() {
     let (_folder, store) = store();
     let pragma = |name: &str| {
