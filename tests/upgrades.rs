@@ -64,11 +64,11 @@ fn what_was_to_be_done_is_done(listener: &Listener) {
 }
 
 fn what_was_told_is_told_again_only_on_demand(broker: &Mosquitto, listener: &Listener) {
-    assert_eq!(listener.on("told/status"), []);
+    assert_eq!(listener.on("/told/status"), []);
     broker.publish("diffused/jet1/request/esp32", golden::REQUESTS[0], &[]);
     let again = listener.status("told", "done");
     assert_eq!((&again["replay"], &again["seq"]), (&json!(true), &json!(3)));
-    is_the_picture(&listener.first("told/image/0"), &again, 10);
+    is_the_picture(&listener.first("/told/image/0"), &again, 10);
 }
 
 fn is_the_picture(heard: &Heard, done: &Value, seed: u8) {

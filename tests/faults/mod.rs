@@ -67,7 +67,7 @@ fn a_power_cut_at_any_operation_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_power_cut_at_any_operation_of_an_upgrade_leaves_the_old_store_or_the_new_one_and_its_copy() {
     let steps = crash::record(&launch_old, 0);
-    let plan = Plan::of_an_upgrade(2, 4, 1);
+    let plan = Plan::of_an_upgrade(1, 4, 1);
     let report = replay(&steps, &plan);
     eprintln!("{report:#?}");
     assert!(report.cuts["All"] > 100, "the upgrade has too few operations: {:?}", report.cuts);
