@@ -4,6 +4,7 @@ mod golden;
 
 use std::path::Path;
 
+use diffused::job::hex;
 use diffused::service::store::FORMAT;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -138,5 +139,5 @@ fn tables(folder: &Path) -> Vec<(String, Option<String>)> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

@@ -10,7 +10,7 @@ use diffused::service::store::FORMAT;
 use rusqlite::{Connection, params};
 use serde_json::json;
 
-use super::calls::{BEGIN, bytes, hex};
+use super::calls::{BEGIN, bytes, sha256};
 use super::dice::Dice;
 use super::dump::dump;
 
@@ -89,7 +89,7 @@ fn write(folder: &Path) {
 fn add(open: &Connection, job: i64, dice: &mut Dice) {
     let (state, seq) = [("queued", 1), ("running", 2), ("done", 3), ("done", 3), ("failed", 3)][(job % 5) as usize];
     let files: Vec<Vec<u8>> = (0..if state == "done" { 2 } else { 0 }).map(|_| bytes(dice, 9000)).collect();
-    let image = |(k, file): (usize, &Vec<u8>)| json!({"k": k, "seed": 7, "width": 64, "height": 64, "bytes": file.len(), "sha256": hex(file)});
+    let image = |(k, file): (usize, &Vec<u8>)| json!({"k": k, "seed": 7, "width": 64, "height": 64, "bytes": file.len(), "sha256": sha256(file)});
     let images: Vec<_> = files.iter().enumerate().map(image).collect();
     let answer = json!({"state": if seq == 1 { "accepted" } else { state }, "seq": seq, "images": images}).to_string();
     let time = (BEGIN as i64 + job) * 1000;

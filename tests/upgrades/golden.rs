@@ -7,10 +7,9 @@ use diffused::app::rules;
 use diffused::config::Config;
 use diffused::job::request::Arrival;
 use diffused::job::units::{Client, JobId, Tags};
-use diffused::job::{Code, Failure, Made, Origin, Reading, Request, Rules};
+use diffused::job::{Code, Failure, Made, Origin, Reading, Request, Rules, hex};
 use diffused::picture::Picture;
 use diffused::service::Reporter;
-use diffused::service::report::hex;
 use diffused::service::store::{Admission, Delivery, Finished, JobKey, State, Store};
 use sha2::{Digest, Sha256};
 

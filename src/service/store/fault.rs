@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use crate::board::size;
+
 /// The number of `EIO`, for which the standard library has no name.
 const EIO: i32 = 5;
 
@@ -54,7 +56,7 @@ pub enum StoreError {
         why: String,
     },
     /// It must be copied, and there is no room.
-    #[error("{needed} bytes of the disk are needed for a while, and {free} are free")]
+    #[error("{} of the disk are needed for a while, and {} are free", size(*needed), size(*free))]
     Cramped {
         /// Bytes that must be free.
         needed: u64,
