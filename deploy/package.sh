@@ -106,6 +106,9 @@ papers() {
     cargo tree --manifest-path "$root/Cargo.toml" --locked --no-default-features --edges normal --prefix none \
         --target "$machine-unknown-linux-gnu" --format '{p} {l}' | sed 's/ (.*)//' | LC_ALL=C sort -u |
         write usr/share/doc/diffused/crates.gz
+    for example in prometheus/diffused.rules.yml grafana/diffused.json; do
+        put 644 "$root/deploy/$example" "usr/share/doc/diffused/examples/$(basename "$example")"
+    done
     put 644 "$root/deploy/package/lintian" usr/share/lintian/overrides/diffused
 }
 

@@ -21,6 +21,7 @@
 //! | 8 | [`app`] | builds everything, supervises, drains |
 //! | 7 | [`config`] | TOML to [`config::Config`], every fault reported together |
 //! | 6 | [`mqtt`] | transport, link, topics, door, wire, courier, requester, embedded broker; the only user of `rumqttc` |
+//! | 6 | [`http`] | health, metrics and the page for a browser; read-only, the only user of `httparse` |
 //! | 5 | [`service`] | the running appliance: desk, worker, store, report, activity; knows no MQTT and no `ort` |
 //! | 4 | [`pipeline`] | a recipe to pictures, by composing the floors below |
 //! | 3 | [`model`] | exported graphs at work; the only user of `ort` |
@@ -49,6 +50,7 @@ pub mod app;
 
 pub mod config;
 
+pub mod http;
 pub mod mqtt;
 
 pub mod service;

@@ -170,3 +170,25 @@ fn the_doctor_takes_no_requests_from_the_nodes_of_a_pool() {
     assert!(code == Some(0) && asked.len() > 10, "{code:?} after {} requests", asked.len());
     assert_eq!(node.heard(), asked);
 }
+
+#[test]
+fn the_port_of_the_pages_is_told_of_where_there_are_pages() {
+    let broker = Mosquitto::start();
+    let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = other.local_addr().unwrap();
+    // It answers, but not as a node does.
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nServer: other\r\n\r\n");
+    });
+    let (code, findings) = examined(&broker.url(), &format!("[http]\nlisten = '{taken}'"));
+    answers.join().unwrap();
+    let broken = broken(&findings);
+    assert_eq!((code, broken.len(), &broken[0]["about"]), (Some(69), 1, &Value::from("http")), "{findings:?}");
+    let (code, findings) =
+        examined(&broker.url(), &format!("[http]\nlisten = '0.0.0.0:{}'\nallow_remote = true", taken.port()));
+    let levels: Vec<_> = about(&findings, "http").iter().map(|finding| finding["level"].clone()).collect();
+    assert_eq!((code, levels), (Some(0), vec![Value::from("ok"), Value::from("warn")]), "{findings:?}");
+    let (_, findings) = examined(&broker.url(), "");
+    assert!(about(&findings, "http").is_empty());
+}

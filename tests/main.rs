@@ -18,6 +18,7 @@
 //! | `logs` | what the log says, and what of it the journal gets as fields |
 //! | `links` | brokers that take little, slow and torn lines, refusals, names that are taken |
 //! | `heat` | boards that become hot, slow or throttled: made-up sysfs trees |
+//! | `http` | health, metrics and the page, asked with nothing but a socket |
 //! | `batching` | several jobs at the same time |
 //! | `memory` | many jobs with many sets of adapters, and what stays behind |
 //! | `bench` | what `diffused bench` reports |
@@ -75,6 +76,7 @@ mod generate;
 mod golden;
 mod heat;
 mod home_assistant;
+mod http;
 mod import;
 mod links;
 mod logs;

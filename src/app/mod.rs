@@ -15,6 +15,7 @@ pub use self::models::{load, rules, serve, start};
 use self::shared::Shared;
 use crate::board::Board;
 use crate::config::{Config, ConfigError};
+use crate::http::{ServeError, Server};
 use crate::job::{Generate, Progress, Rules, Stage};
 use crate::model::LoadError;
 use crate::mqtt::link;
@@ -49,6 +50,9 @@ pub enum AppError {
     /// The conversation with the broker ended.
     #[error("the conversation with the broker ended: {0}")]
     Courier(#[from] CourierError),
+    /// Health, metrics and the page cannot be served where they should be.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// A thread cannot be started or died without a word.
     #[error("the {0} thread died")]
     Thread(&'static str),
@@ -66,6 +70,7 @@ pub struct Appliance {
     courier: Option<JoinHandle<Result<(), CourierError>>>,
     refresh: Refresh,
     sampler: Sampler,
+    http: Option<Server>,
 }
 
 impl Appliance {
@@ -79,6 +84,7 @@ impl Appliance {
     pub fn connect_on(board: Board, config: &Config) -> Result<Self, AppError> {
         let (signals, inbox) = mpsc::sync_channel(SIGNALS);
         let shared = Shared::new(config, signals)?;
+        let http = config.http.map(|listen| Server::start(listen, shared.site(config, listen, &board))).transpose()?;
         let courier = shared.courier(config, &board)?;
         let mut sampler = shared.sampler(config, board);
         // The first look comes before the first job, which might find the board too hot.
@@ -96,6 +102,7 @@ impl Appliance {
             leaving,
             refresh: Box::new(|| None),
             sampler,
+            http,
         })
     }
 
@@ -156,6 +163,7 @@ impl Appliance {
         while !stop.load(Ordering::Relaxed) && !self.has_ended() {
             thread::sleep(TICK);
             self.sampler.tick();
+            self.shared.pulse.tend();
             if watchdog.is_some_and(|interval| fed.elapsed() >= interval) && self.shared.pulse.is_alive() {
                 tell_systemd(&[NotifyState::Watchdog]);
                 fed = Instant::now();
@@ -194,6 +202,7 @@ impl Appliance {
         let _ = self.shared.signals.send(Signal::Stop);
         let courier = self.courier.take().map(|thread| thread.join().map_err(|_| AppError::Thread("courier")));
         workers.into_iter().try_for_each(|ended| ended?.map_err(AppError::from))?;
+        drop(self.http.take());
         self.shared.store.close();
         if let Some(ended) = courier {
             ended??;

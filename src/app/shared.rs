@@ -1,14 +1,16 @@
 //! What the threads of the appliance share, and the threads' work made of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::{AppError, models};
 use crate::board::Board;
 use crate::config::Config;
+use crate::http::{Listen, Site};
 use crate::job::Generate;
 use crate::mqtt::link::Gate;
 use crate::mqtt::{Courier, Signal};
@@ -85,6 +87,22 @@ impl Shared {
             notify: Arc::clone(&self.notify),
         };
         Sampler::new(board, config.thermal, &config.store, hears)
+    }
+
+    /// What the pages show.
+    pub(super) fn site(&self, config: &Config, listen: Listen, board: &Board) -> Site {
+        Site {
+            listen,
+            node: config.node.clone(),
+            accelerator: config.engine.accelerator.accelerator.name(),
+            device: board.identity().model,
+            activity: Arc::clone(&self.activity),
+            pulse: Arc::clone(&self.pulse),
+            store: Mutex::new(Arc::clone(&self.store)),
+            store_bytes: config.store_bytes,
+            prompts: config.log.prompts,
+            begun: Instant::now(),
+        }
     }
 
     pub(super) fn courier(&self, config: &Config, board: &Board) -> Result<Courier, StoreError> {

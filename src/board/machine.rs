@@ -11,6 +11,11 @@ impl Board {
         bytes(&text(&self.root.join("proc/meminfo"))?, "MemAvailable:")
     }
 
+    /// Bytes of memory that this process holds.
+    pub fn memory_resident(&self) -> Option<u64> {
+        bytes(&text(&self.root.join("proc/self/status"))?, "VmRSS:")
+    }
+
     /// Programs that ran or wanted to run, on average over the last minute.
     pub fn load_average(&self) -> Option<f64> {
         text(&self.root.join("proc/loadavg"))?.split_whitespace().next()?.parse().ok()

@@ -33,6 +33,9 @@ pub struct Args {
     /// Stay up afterwards, for requests from other programs
     #[arg(long)]
     keep_running: bool,
+    /// Meanwhile, show state and pictures to a browser at this address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", requires = "keep_running")]
+    http: Option<String>,
     /// Folder of an exported model [default: the bundled one]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -59,7 +62,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
     let asked = ask(&config, &args.prompt.join(" "), &stop);
     if asked.is_ok() && args.keep_running {
-        invite(listen);
+        invite(listen, &config);
         while !stop.load(Ordering::Relaxed) && !service.is_finished() {
             thread::sleep(Duration::from_millis(100));
         }
@@ -85,6 +88,9 @@ fn config(listen: SocketAddr, store: &Path, args: &Args) -> Result<Config, CliEr
         "store": { "dir": store },
         "engine": {},
     });
+    if let Some(address) = &args.http {
+        table["http"] = json!({"listen": address});
+    }
     if let Some(library) = &args.library {
         table["engine"]["library"] = json!(std::path::absolute(library).unwrap_or_else(|_| library.clone()));
     }
@@ -113,8 +119,11 @@ fn ask(config: &Config, prompt: &str, stop: &AtomicBool) -> Result<(), CliError>
 }
 
 /// The two lines to try next.
-fn invite(listen: SocketAddr) {
+fn invite(listen: SocketAddr, config: &Config) {
     let (host, port) = (listen.ip(), listen.port());
+    if let Some(page) = config.http {
+        eprintln!("In a browser: http://{}/", page.address());
+    }
     eprintln!("The service keeps running until Ctrl-C. From two other terminals:");
     eprintln!("  mosquitto_sub -V mqttv5 -h {host} -p {port} -t diffused/{NODE}/image -R -C 1 > picture.jpg");
     eprintln!(

@@ -97,7 +97,9 @@ impl From<AppError> for CliError {
             // Nor would another start help where an older program stands before a newer store.
             AppError::Config(_) | AppError::Store(StoreError::Newer { .. }) => Self::Config(sentence),
             // The service cannot work: 69, also for a model folder that is at fault.
-            AppError::Load(_) | AppError::Worker(WorkerError::Inference) => Self::Unavailable(sentence),
+            AppError::Load(_) | AppError::Serve(_) | AppError::Worker(WorkerError::Inference) => {
+                Self::Unavailable(sentence)
+            }
             AppError::Store(_) | AppError::Worker(WorkerError::Store(_)) | AppError::Courier(_) => Self::Io(sentence),
             AppError::Thread(_) => Self::Internal(sentence),
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::reader::{Reader, Section};
+use crate::http::is_loopback;
 use crate::mqtt::{Broker, ReplyPrefixes, Tls, TlsFault, TlsFiles, TlsPart, Transport};
 
 /// Where a broker is, out of its URL.
@@ -163,11 +164,6 @@ impl Address {
         }
         Ok(Transport { websocket: self.websocket.clone(), tls: Some(Tls::new(files)?) })
     }
-}
-
-/// Whether a host is this machine itself, by its usual name or by an address.
-pub fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.

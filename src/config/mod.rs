@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use self::broker::{Address, is_loopback};
+pub use self::broker::Address;
 pub use self::engine::Engine;
 use self::reader::Reader;
 
+use crate::http::Listen;
 use crate::job::Limits;
 use crate::mqtt::{Broker, HomeAssistant, Pool, ReplyPrefixes, Topics};
 use crate::service::{Rate, Thermal};
@@ -66,6 +67,8 @@ pub struct Config {
     pub keep: Duration,
     /// Bytes that the store may have.
     pub store_bytes: Option<u64>,
+    /// Where health, metrics and the page are served, if they are.
+    pub http: Option<Listen>,
     /// How hot the board may become.
     pub thermal: Thermal,
     /// The log.
@@ -163,6 +166,7 @@ impl Config {
         let pools = sections::pools(&mut reader);
         let defaults = sections::defaults(&mut reader);
         let (store, keep, store_bytes) = sections::store(&mut reader);
+        let http = sections::http(&mut reader);
         let thermal = sections::thermal(&mut reader);
         let home_assistant = home_assistant::home_assistant(&mut reader, topics.as_ref());
         let log = sections::log(&mut reader);
@@ -195,6 +199,7 @@ impl Config {
                 store,
                 keep,
                 store_bytes,
+                http,
                 thermal,
                 log,
             }),

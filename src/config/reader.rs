@@ -25,9 +25,6 @@ pub(super) struct Section<'a> {
     faults: &'a mut Vec<Fault>,
 }
 
-/// Tables of the contract that this version does not know yet.
-const LATER: [&str; 1] = ["http"];
-
 impl Reader {
     pub(super) fn new(text: &str, folder: &Path) -> Self {
         let (table, faults) = match text.parse::<Table>() {
@@ -56,9 +53,7 @@ impl Reader {
     /// Whatever table is left is a fault.
     pub(super) fn finish(mut self) -> Vec<Fault> {
         for path in self.table.keys() {
-            let message =
-                if LATER.contains(&path.as_str()) { "is not supported by this version" } else { "is not known" };
-            self.faults.push(Fault { path: path.clone(), message: message.to_owned() });
+            self.faults.push(Fault { path: path.clone(), message: "is not known".to_owned() });
         }
         self.faults
     }

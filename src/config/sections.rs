@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::reader::{Reader, Section};
 use super::{Log, LogFormat, Models};
+use crate::http::Listen;
 use crate::job::{Limits, Output};
 use crate::mqtt::{Pool, Topics};
 use crate::service::{Rate, Thermal};
@@ -138,6 +139,18 @@ pub(super) fn thermal(reader: &mut Reader) -> Thermal {
     });
     section.finish(&[]);
     thermal
+}
+
+pub(super) fn http(reader: &mut Reader) -> Option<Listen> {
+    let mut section = reader.section("http");
+    let allow_remote = section.flag("allow_remote", false);
+    let listen = Listen::new(&section.text("listen").unwrap_or_default(), allow_remote);
+    let listen = listen.unwrap_or_else(|error| {
+        section.fault("listen", error.to_string());
+        None
+    });
+    section.finish(&[]);
+    listen
 }
 
 pub(super) fn log(reader: &mut Reader) -> Log {

@@ -165,3 +165,20 @@ fn temperatures_are_checked_together() {
     assert_eq!(fault("stop = 90"), "a.toml: thermal.stop: is not known");
     assert!(fault("slow = nan").starts_with("a.toml: thermal.slow: must be between 30 and 150"));
 }
+
+#[test]
+fn pages_are_served_where_that_is_said_and_to_other_machines_only_if_that_is_said_too() {
+    let parse = |lines: &str| Config::parse(&format!("[http]\n{lines}"), Path::new("a.toml"));
+    for off in ["", "listen = ''", "allow_remote = true"] {
+        assert_eq!(parse(off).unwrap().http, None, "{off}");
+    }
+    let address = parse("listen = '127.0.0.1:9464'").unwrap().http.map(Listen::address);
+    assert_eq!(address, Some(([127, 0, 0, 1], 9464).into()));
+    assert!(parse("listen = '0.0.0.0:9464'\nallow_remote = true").unwrap().http.is_some_and(Listen::is_remote));
+    let fault = |lines: &str| parse(lines).map(drop).unwrap_err().to_string();
+    assert!(
+        fault("listen = '0.0.0.0:9464'").starts_with("a.toml: http.listen: 0.0.0.0:9464 can be reached from other")
+    );
+    assert!(fault("listen = 'localhost'").starts_with("a.toml: http.listen: must be an address and a port"));
+    assert_eq!(fault("port = 9464"), "a.toml: http.port: is not known");
+}

@@ -3,15 +3,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::figures::Figures;
 use super::heat::Heat;
 use super::lifecycle::{Alert, Lifecycle, Mode, Phase};
 use super::store::JobKey;
 use super::vitals::{Tally, Vitals};
 use crate::job::Progress;
 
-/// The shared picture of what goes on; its lock is held only to read or write a few numbers.
+/// The shared picture of what goes on; its locks are held only to read or write a few numbers.
 pub struct Activity {
     now: Mutex<Snapshot>,
+    figures: Mutex<Figures>,
 }
 
 /// One look at it.
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub alerts: Vec<Alert>,
     /// Whether it keeps away from the transport because of one of them.
     pub away: bool,
+    /// Whether the transport is there, and hears what is sent to us.
+    pub online: bool,
     /// Jobs finished since the store was made.
     pub jobs_done: u64,
     /// Jobs failed since the store was made.
@@ -74,6 +78,7 @@ impl Activity {
             model: model.to_owned(),
             alerts: Vec::new(),
             away: false,
+            online: false,
             jobs_done: 0,
             jobs_failed: 0,
             ignored: 0,
@@ -81,7 +86,7 @@ impl Activity {
             room: None,
             vitals: Vitals::default(),
         };
-        Self { now: Mutex::new(now) }
+        Self { now: Mutex::new(now), figures: Mutex::default() }
     }
 
     /// A copy of everything, with the waiting time guessed from the last job and the running one.
@@ -106,8 +111,22 @@ impl Activity {
         change(&mut self.lock());
     }
 
+    /// A copy of what was counted since the start.
+    pub fn figures(&self) -> Figures {
+        self.counted().clone()
+    }
+
+    /// Counts something.
+    pub fn count(&self, count: impl FnOnce(&mut Figures)) {
+        count(&mut self.counted());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

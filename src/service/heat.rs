@@ -158,6 +158,11 @@ impl Gauge {
         Self { zone: zone.clone(), limits: thermal.limits(zone.trip()), heat: Heat::Cool }
     }
 
+    /// Its name, as the board has it.
+    pub(super) fn name(&self) -> &str {
+        self.zone.name()
+    }
+
     /// Its temperature in degrees Celsius, and what that means. A zone that cannot be read belongs to a part that is
     /// switched off, and what was felt there is forgotten.
     pub(super) fn feel(&mut self) -> Option<(f64, Heat)> {

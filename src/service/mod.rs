@@ -9,6 +9,8 @@ pub mod store;
 pub mod worker;
 
 mod activity;
+mod figures;
+mod health;
 mod heat;
 mod lifecycle;
 mod live;
@@ -20,10 +22,11 @@ use std::sync::Arc;
 
 pub use activity::{Activity, Snapshot};
 pub use desk::{Desk, Message, Meter, Rate, Verdict};
+pub use figures::{Figures, Histogram};
 pub use heat::{Heat, Thermal, ThermalError};
 pub use lifecycle::{Alert, Lifecycle, Mode, Phase};
 pub use live::LiveRules;
-pub use pulse::{Patience, Pulse};
+pub use pulse::{Patience, Pulse, Stall};
 pub use report::Reporter;
 pub use sampler::{Hears, Sampler};
 pub use store::{Address, Mail, MailKind, Store, StoreError};

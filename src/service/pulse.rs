@@ -19,6 +19,28 @@ impl Default for Patience {
     }
 }
 
+/// How long the supervisor may not pass by: as long as the unit's watchdog waits.
+const UNATTENDED: Duration = Duration::from_secs(60);
+
+/// What does not move any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// The work on a job.
+    Work,
+    /// Whoever looks after the threads and feeds the watchdog.
+    Supervisor,
+}
+
+impl Stall {
+    /// Its name in `/livez`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work_stalled",
+            Self::Supervisor => "supervisor_stalled",
+        }
+    }
+}
+
 /// Moves with the work while there is any.
 #[derive(Default)]
 pub struct Pulse {
@@ -34,6 +56,8 @@ struct State {
     jobs: usize,
     /// When the work last moved; nothing while there is none.
     moved: Option<Instant>,
+    /// When the supervisor last passed by; nothing before it was there.
+    tended: Option<Instant>,
     /// The model at work.
     model: String,
     /// The longest pass of the present job.
@@ -92,19 +116,39 @@ impl Pulse {
         }
     }
 
-    /// False once the work has stood still for too long: by default 15 minutes while a model does its first job, then
-    /// ten times its longest pass, and never less than two minutes; all of that longer on a slower clock.
+    /// The supervisor passes by.
+    pub fn tend(&self) {
+        self.lock().tended = Some(Instant::now());
+    }
+
+    /// Whether everything moves that has to.
     pub fn is_alive(&self) -> bool {
+        self.stall().is_none()
+    }
+
+    /// What has stood still for too long. For the work that is by default 15 minutes while a model does its first job,
+    /// then ten times its longest pass, and never less than two minutes; all of that longer on a slower clock.
+    pub fn stall(&self) -> Option<Stall> {
         let state = self.lock();
-        let allowed = match state.known.get(&state.model) {
-            Some(known) => (state.longest.max(*known) * 10).max(state.patience.least),
-            None => state.patience.first,
-        };
-        state.moved.is_none_or(|moved| moved.elapsed() < allowed.mul_f64(state.slowness.max(1.0)))
+        if !state.works() {
+            return Some(Stall::Work);
+        }
+        let is_tended = state.tended.is_none_or(|tended| tended.elapsed() < UNATTENDED);
+        (!is_tended).then_some(Stall::Supervisor)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn works(&self) -> bool {
+        let allowed = match self.known.get(&self.model) {
+            Some(known) => (self.longest.max(*known) * 10).max(self.patience.least),
+            None => self.patience.first,
+        };
+        self.moved.is_none_or(|moved| moved.elapsed() < allowed.mul_f64(self.slowness.max(1.0)))
     }
 }
 
@@ -185,5 +229,18 @@ mod tests {
         assert!(!pulse.is_alive());
         pulse.rest(true);
         assert!(pulse.is_alive());
+    }
+
+    #[test]
+    fn a_supervisor_that_does_not_pass_by_any_more_is_a_stall_once_it_was_there() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.stall(), None);
+        pulse.tend();
+        assert_eq!(pulse.stall(), None);
+        pulse.lock().tended = Instant::now().checked_sub(Duration::from_secs(61));
+        assert_eq!(pulse.stall(), Some(Stall::Supervisor));
+        pulse.begin("sd15");
+        stood_still_for(&pulse, 16 * 60);
+        assert_eq!(pulse.stall(), Some(Stall::Work));
     }
 }

@@ -1,5 +1,6 @@
 //! Looks at the board again and again, and tells the others what that means for the work.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,12 +82,20 @@ impl Sampler {
     }
 
     fn vitals(&mut self) -> Vitals {
-        let felt: Vec<(f64, Heat)> = self.gauges.iter_mut().filter_map(Gauge::feel).collect();
+        let (mut zones, mut heat) = (BTreeMap::new(), Heat::default());
+        for gauge in &mut self.gauges {
+            let Some((celsius, felt)) = gauge.feel() else { continue };
+            let hottest = zones.entry(gauge.name().to_owned()).or_insert(celsius);
+            *hottest = celsius.max(*hottest);
+            heat = heat.max(felt);
+        }
         Vitals {
-            celsius: felt.iter().map(|(celsius, _)| *celsius).reduce(f64::max),
-            heat: felt.iter().map(|(_, heat)| *heat).max().unwrap_or_default(),
+            celsius: zones.values().copied().reduce(f64::max),
+            zones,
+            heat,
             watts: self.board.watts(),
             memory: self.board.memory_available(),
+            resident: self.board.memory_resident(),
             disk: disk_free(&self.store).ok(),
             gpu_load: self.board.gpu().and_then(|gpu| gpu.load()),
             throttle_events: self.board.throttle_events(),

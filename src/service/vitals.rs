@@ -1,5 +1,6 @@
 //! What the board told when it was looked at last, and what that adds up to over a job.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::heat::Heat;
@@ -15,12 +16,16 @@ const MOST_SLOWNESS: f64 = 4.0;
 pub struct Vitals {
     /// The hottest zone, in degrees Celsius.
     pub celsius: Option<f64>,
+    /// Every zone by its name, in degrees Celsius; of several of one name the hottest.
+    pub zones: BTreeMap<String, f64>,
     /// What that means for the work.
     pub heat: Heat,
     /// What the board draws, in watts.
     pub watts: Option<f64>,
     /// Bytes of memory that can still be had.
     pub memory: Option<u64>,
+    /// Bytes of memory that the process holds.
+    pub resident: Option<u64>,
     /// Bytes that are free on the store's disk.
     pub disk: Option<u64>,
     /// How busy the GPU is, 0 to 1.

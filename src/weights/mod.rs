@@ -7,6 +7,9 @@ pub mod names;
 pub mod pickle;
 
 mod card;
+#[cfg(test)]
+#[path = "../../tests/support/changes.rs"]
+pub(crate) mod changes;
 mod dtype;
 mod embedding;
 mod error;

@@ -3,10 +3,7 @@
 
 use std::io::Cursor;
 
-#[path = "../../tests/support/changes.rs"]
-mod changes;
-
-use self::changes::{Dice, change};
+use super::changes::{Dice, change};
 use super::testing::saved;
 use super::{Embedding, Hypernetwork, Safetensors, pickle};
 

@@ -1,4 +1,5 @@
-//! Changes of good bytes, the same in every run; shared by the unit tests of `src/weights` and `tests/properties.rs`.
+//! Changes of good bytes, the same in every run; shared by the unit tests of `src/weights` and `src/http`, and by
+//! `tests/properties.rs`.
 
 /// Marsaglia 2003, "Xorshift RNGs".
 pub(crate) struct Dice(pub(crate) u64);

@@ -2,7 +2,8 @@
 
 use super::finding::Finding;
 use crate::board::size;
-use crate::config::{Config, is_loopback};
+use crate::config::Config;
+use crate::http::is_loopback;
 use crate::job::units::Client;
 use crate::mqtt::{HomeAssistant, Probe, ProbeError, Retention};
 use crate::service::desk::fresh_id;

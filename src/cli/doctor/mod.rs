@@ -5,6 +5,7 @@ mod clock;
 mod drop_in;
 mod engine;
 mod finding;
+mod http;
 mod machine;
 mod models;
 mod store;
@@ -55,6 +56,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         findings.push(store::finding(&config.store));
         findings.extend(models::findings(config));
         findings.extend(broker::findings(config));
+        findings.extend(http::findings(config));
     }
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     if args.json {

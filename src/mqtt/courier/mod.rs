@@ -230,6 +230,7 @@ impl Talk {
     fn connected(&mut self, client: Handle, max_packet: usize, session_present: bool) -> Result<(), StoreError> {
         self.forget_connection();
         self.connections += 1;
+        self.courier.desk.activity.count(|figures| figures.connects += 1);
         if self.trouble.is_some() {
             // It was made just before the gate was closed.
             let _ = client.try_disconnect();
@@ -252,6 +253,10 @@ impl Talk {
     }
 
     fn forget_connection(&mut self) {
+        if self.line.client.is_some() {
+            self.courier.desk.activity.count(|figures| figures.disconnects += 1);
+        }
+        self.courier.desk.activity.change(|now| now.online = false);
         self.line = Line::default();
         self.inbox.clear();
         self.answers.clear();

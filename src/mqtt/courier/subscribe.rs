@@ -53,7 +53,10 @@ impl Talk {
             return;
         }
         let refused = self.line.refusals;
-        self.courier.desk.activity.change(|now| now.alert(Alert::SubscriptionRefused, refused > 0));
+        self.courier.desk.activity.change(|now| {
+            now.alert(Alert::SubscriptionRefused, refused > 0);
+            now.online = true;
+        });
         self.line.subscribed = true;
         self.queue_all();
     }

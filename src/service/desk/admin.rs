@@ -62,6 +62,7 @@ impl Desk {
             ended.note(id);
             self.reporter.failed(State::Cancelled, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
+        self.activity.count(|figures| figures.ended(State::Cancelled, ended.count()));
         ended.log(&failure);
         self.count_open()?;
         Ok(vec![("jobs", json!(jobs))])

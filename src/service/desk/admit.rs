@@ -34,11 +34,13 @@ impl Desk {
         let rejection = match self.store.admit(&admission, |seq, position| self.accepted(request, seq, position))? {
             Accepted::New => {
                 self.log_accepted(request);
+                self.activity.count(|figures| figures.accepted += 1);
                 self.count_open()?;
                 self.bell.ring();
                 return Ok(Ok(()));
             }
             Accepted::Again => {
+                self.activity.count(|figures| figures.repeated += 1);
                 (self.notify)(Notice::Mail);
                 return Ok(Ok(()));
             }

@@ -15,6 +15,11 @@ impl Ended {
         self.0.borrow_mut().push(id.clone());
     }
 
+    /// How many.
+    pub(super) fn count(&self) -> u64 {
+        self.0.borrow().len() as u64
+    }
+
     /// Once the call has returned, or the disk would not have it.
     pub(super) fn log(self, failure: &Failure) {
         for id in self.0.into_inner() {

@@ -122,6 +122,7 @@ impl Desk {
         let known = refused.id.as_ref().filter(|_| !message.retained);
         if known.map_or(Ok(false), |id| self.store.repeats(&message.client, id, &again))? {
             // It was taken before, whatever speaks against it now.
+            self.activity.count(|figures| figures.repeated += 1);
             (self.notify)(Notice::Mail);
             return Ok(Verdict::Taken);
         }
@@ -210,6 +211,7 @@ impl Desk {
 
     fn refusal(&self, message: &Message, hash: [u8; 32], refused: Refused) -> Verdict {
         let Refused { id, tags, rejection } = refused;
+        self.activity.count(|figures| figures.refused(rejection.code));
         let id = id.map_or_else(|| unreadable_id(&hash), |id| id.as_str().to_owned());
         match message.hops {
             None => {

@@ -59,6 +59,8 @@ impl Desk {
             ended.note(id);
             self.reporter.failed(State::Cancelled, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
+        // Those at work are counted by the worker.
+        self.activity.count(|figures| figures.ended(State::Cancelled, ended.count()));
         ended.log(&failure);
         running.into_iter().for_each(|key: JobKey| self.bell.cancel(key));
         self.count_open()?;
@@ -76,6 +78,7 @@ impl Desk {
             ended.note(id);
             self.reporter.failed(State::Expired, id, seq, &failure, 0, &Request::tags_of(request))
         })?;
+        self.activity.count(|figures| figures.ended(State::Expired, ended.count()));
         ended.log(&failure);
         if jobs > 0 { self.count_open() } else { Ok(()) }
     }

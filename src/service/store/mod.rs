@@ -18,6 +18,7 @@ mod jobs;
 mod lists;
 mod mail;
 mod pictures;
+mod recent;
 mod relief;
 mod room;
 mod schema;
@@ -46,6 +47,7 @@ pub use jobs::{Finished, Queued};
 pub use lists::Listed;
 pub use mail::{Mail, MailKind};
 pub use pictures::{Delivery, PictureFacts};
+pub use recent::Recent;
 pub use schema::FORMAT;
 
 /// The file.

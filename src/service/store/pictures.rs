@@ -96,7 +96,7 @@ pub(super) fn pictures(connection: &Connection, job: JobKey) -> rusqlite::Result
     statement.query_map([job.0], stored)?.collect()
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let facts = PictureFacts {
         k: row.get(2)?,
         format: row.get(3)?,

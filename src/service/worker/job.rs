@@ -1,16 +1,18 @@
 //! One job, from the stored request to the stored pictures.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
 use super::crew::Begun;
+use super::laps::Laps;
 use super::onlooker::Onlooker;
 use super::{Ending, Worker};
 use crate::job::request::Arrival;
 use crate::job::{Code, Failure, Made, Request, Stop, hex};
 use crate::picture::Encoded;
+use crate::service::figures::Done;
 use crate::service::report::tenths;
 use crate::service::store::{Delivery, Finished, Queued, State, StoreError};
 use crate::service::{JOB_LOG, Notice, Store};
@@ -66,15 +68,15 @@ impl Worker {
     /// Has the pictures of a job made, and stores them.
     pub(super) fn make(&self, begun: &Begun) -> Result<Ending, StoreError> {
         match self.pictures(begun) {
-            Ok((made, encoded)) => {
-                self.succeed(begun, &made, &encoded)?;
+            Ok((made, encoded, laps)) => {
+                self.succeed(begun, &made, &encoded, laps)?;
                 Ok(Ending::Done)
             }
             Err(failure) => Ok(Ending::Failed(failure)),
         }
     }
 
-    fn pictures(&self, begun: &Begun) -> Result<(Vec<Made>, Vec<Encoded>), Failure> {
+    fn pictures(&self, begun: &Begun) -> Result<(Vec<Made>, Vec<Encoded>, Laps), Failure> {
         let request = &begun.request;
         let left = request.deadline.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
         let onlooker = Onlooker {
@@ -82,6 +84,7 @@ impl Worker {
             begun,
             expires: left.map(|left| begun.since + left),
             pace: Mutex::default(),
+            laps: Mutex::default(),
             told: Mutex::new(None),
             shown: Mutex::default(),
         };
@@ -93,10 +96,10 @@ impl Worker {
             encoded.map_err(|error| Failure::new(Code::OutputTooLarge, error.to_string()))
         });
         let encoded = encoded.collect::<Result<_, _>>()?;
-        Ok((made, encoded))
+        Ok((made, encoded, onlooker.laps.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn succeed(&self, begun: &Begun, made: &[Made], encoded: &[Encoded]) -> Result<(), StoreError> {
+    fn succeed(&self, begun: &Begun, made: &[Made], encoded: &[Encoded], laps: Laps) -> Result<(), StoreError> {
         let (Begun { job, request, .. }, ran) = (begun, begun.since.elapsed());
         let whole = SystemTime::now().duration_since(job.accepted).unwrap_or(ran);
         let room = self.activity.snapshot().room;
@@ -108,6 +111,9 @@ impl Worker {
             store.finish(job.key, &end, |seq| self.reporter.done(request, seq, queued, ran, &pictures))
         })?;
         self.insist(|store| store.count("jobs_done"))?;
+        let (stages, steps) = laps.end(Instant::now());
+        let (model, pictures) = (&request.recipe.model, made.len());
+        self.activity.count(|figures| figures.done(&Done { model, pictures, queued, ran, stages, steps }));
         let joules = self.activity.tally().energy_since(&begun.tally, ran).map(tenths);
         let ms = ran.as_millis() as u64;
         let (queue_ms, pictures) = (queued.as_millis() as u64, made.len());
@@ -122,7 +128,9 @@ impl Worker {
         let tags = Request::tags_of(&job.request);
         let status = |seq| self.reporter.failed(state, &job.address.id, seq, failure, 0, &tags);
         self.insist(|store| store.finish(job.key, &end, status))?;
+        self.activity.count(|figures| figures.ended(state, 1));
         if state == State::Failed {
+            self.activity.count(|figures| figures.failed(failure.code));
             self.insist(|store| store.count("jobs_failed"))?;
         }
         let (id, client) = (job.address.id.as_str(), job.address.client.as_str());

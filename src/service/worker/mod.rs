@@ -4,6 +4,7 @@
 mod bell;
 mod crew;
 mod job;
+mod laps;
 mod onlooker;
 
 use std::sync::Arc;

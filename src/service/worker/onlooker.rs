@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::crew::Begun;
+use super::laps::Laps;
 use crate::job::{Origin, Progress, Stage, Stop, Watch};
 use crate::picture::Picture;
 use crate::service::Notice;
@@ -22,6 +23,7 @@ pub(super) struct Onlooker<'a> {
     /// When its requester wants it no longer, by a clock that nobody sets.
     pub(super) expires: Option<Instant>,
     pub(super) pace: Mutex<Pace>,
+    pub(super) laps: Mutex<Laps>,
     pub(super) told: Mutex<Option<Instant>>,
     pub(super) shown: Mutex<Shown>,
 }
@@ -110,6 +112,7 @@ impl Onlooker<'_> {
 impl Watch for Onlooker<'_> {
     fn progress(&self, progress: Progress) {
         self.worker.pulse.step();
+        self.laps.lock().unwrap_or_else(PoisonError::into_inner).at(Instant::now(), progress);
         self.worker.activity.change(|now| now.follow(self.begun.job.key, progress));
         (self.worker.notify)(Notice::State);
         if self.begun.request.progress && self.may_tell() {

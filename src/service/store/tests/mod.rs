@@ -10,6 +10,7 @@ mod migration;
 mod order;
 mod outbox;
 mod parts;
+mod recent;
 
 use std::time::{Duration, SystemTime};
 
