@@ -37,6 +37,8 @@ need systemd-nspawn systemd-container
 need_base
 trap 'power_off' EXIT
 boot --bind-ro="$(rustc --print sysroot)":/opt/rust --bind-ro=/etc/ssl/certs --resolv-conf=bind-host
+# debootstrap leaves this to whoever installs a Debian.
+echo '127.0.0.1 localhost box' >"$box/etc/hosts"
 git clone --quiet "$root" "$box/root/diffused"
 blocks >"$box/root/readme"
 patience=3600

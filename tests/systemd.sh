@@ -181,6 +181,27 @@ stops_cleanly() {
     eventually 20 is_online
 }
 
+# got PATH: what stands there over HTTP.
+got() {
+    inside bash -c "exec 3<>/dev/tcp/127.0.0.1/9464; printf 'GET $1 HTTP/1.0\r\n\r\n' >&3; cat <&3"
+}
+
+is_ready_over_http() {
+    got /readyz | grep -q '^HTTP/1.1 200 '
+}
+
+serves_pages() {
+    cp "$box/etc/diffused/diffused.toml" "$place/good.toml"
+    printf '\n[http]\nlisten = "127.0.0.1:9464"\n' >>"$box/etc/diffused/diffused.toml"
+    inside systemctl restart diffused
+    eventually 20 is_ready_over_http
+    got /metrics | grep -q '^diffused_ready 1'
+    cat "$place/good.toml" >"$box/etc/diffused/diffused.toml"
+    inside systemctl restart diffused
+    eventually 20 is_online
+    not got /readyz
+}
+
 is_not_tried_again_with_a_faulty_configuration() {
     cp "$box/etc/diffused/diffused.toml" "$place/good.toml"
     echo '[limits' >>"$box/etc/diffused/diffused.toml"
@@ -292,6 +313,7 @@ step "kill -9 during a job: it is done once" survives_a_kill
 step "a frozen process is woken by the watchdog" is_woken_from_a_freeze
 step "makes a picture afterwards" makes_a_picture second
 step "stops cleanly and says that it is offline" stops_cleanly
+step "serves its pages over HTTP where the configuration says so" serves_pages
 step "a faulty configuration ends it for good" is_not_tried_again_with_a_faulty_configuration
 step "upgrades during a job: it is done once" upgrades
 step "makes a picture after the upgrade" makes_a_picture third
