@@ -16,6 +16,8 @@ foreign=$1 own=$2
 out="$cross/smoke"
 prompt="a red circle on a blue background"
 
+# Else the program would start itself again, without qemu.
+export ORT_DISABLE_TELEMETRY=1
 need_qemu
 "$root/deploy/onnxruntime.sh"
 "$root/deploy/onnxruntime.sh" "$cross/onnxruntime-aarch64" aarch64
