@@ -30,18 +30,18 @@ def optimum_pipeline(order):
 def openvino_pipeline(order):
     """OpenVINO's own pipeline on the same graphs, made for one size as its makers advise, in 32 bits."""
     from optimum.intel import OVStableDiffusionPipeline
-    pipe = OVStableDiffusionPipeline.from_pretrained(
-        order["model"], from_onnx=True, compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"})
-    pipe.reshape(batch_size=1, height=order["height"], width=order["width"], num_images_per_prompt=1)
-    pipe.compile()
-    return pipe
+    return of_one_size(OVStableDiffusionPipeline.from_pretrained(
+        order["model"], from_onnx=True, compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"}), order)
 
 
 def openvino_int8_pipeline(order):
     """The same in 8 bits as its makers do it: "hybrid", convolutions wholly, of linear layers the weights alone."""
     from optimum.intel import OVStableDiffusionPipeline
-    pipe = OVStableDiffusionPipeline.from_pretrained(
-        order["openvino-int8"], compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"})
+    return of_one_size(OVStableDiffusionPipeline.from_pretrained(
+        order["openvino-int8"], compile=False, ov_config={"INFERENCE_PRECISION_HINT": "f32"}), order)
+
+
+def of_one_size(pipe, order):
     pipe.reshape(batch_size=1, height=order["height"], width=order["width"], num_images_per_prompt=1)
     pipe.compile()
     return pipe

@@ -7,7 +7,8 @@ graphs, the same Euler steps, prompt, seed and guidance; torch takes the graphs'
 works in a fresh process, in turn, and each round begins with another one: quote ratios of one run, never seconds of two.
 `diffused-warm` is diffused with graphs that an earlier start kept; `--also "int8=--model DIR"` adds diffused with other options,
 last in the order, as often as it is given. `--peers ...,optimum-int8,openvino-int8` adds those in 8 bits, each made by its own
-tools on first use (OpenVINO's wants nncf 3.4.0). Pictures of the first round are compared with torch's.
+tools on first use (OpenVINO's wants nncf 3.4.0; optimum's only takes weights that are stored in 32 bits).
+Pictures of the first round are compared with torch's.
 Needs models/requirements.txt, and for OpenVINO optimum-intel 2.2.0 and openvino 2026.4.0 (`--openvino-python` if elsewhere).
 """
 import argparse
