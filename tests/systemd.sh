@@ -192,7 +192,7 @@ is_ready_over_http() {
 
 serves_pages() {
     cp "$box/etc/diffused/diffused.toml" "$place/good.toml"
-    printf '\n[http]\nlisten = "127.0.0.1:9464"\n' >>"$box/etc/diffused/diffused.toml"
+    sed -i 's/^# listen = .*/listen = "127.0.0.1:9464"/' "$box/etc/diffused/diffused.toml"
     inside systemctl restart diffused
     eventually 20 is_ready_over_http
     got /metrics | grep -q '^diffused_ready 1'
