@@ -120,7 +120,12 @@ impl Wire {
                 self.unread.extend(&piece[..length]);
                 Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(()),
+            // A read with a limit is not taken up again after a signal, such as of a child that ended.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
