@@ -9,11 +9,6 @@
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-place="$root/target/appliance"
-box="$place/box-readme"
-cross="$root/target/cross"
-. "$root/deploy/needs.sh"
-. "$root/deploy/cross/apt.sh"
 # What the README asks for; cargo is this machine's own.
 kind=-readme more=git,python3,python3-pip,sudo,apt-utils
 . "$root/tests/appliance/box.sh"

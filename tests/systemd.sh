@@ -10,11 +10,6 @@
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-place="$root/target/appliance"
-box="$place/box"
-cross="$root/target/cross"
-. "$root/deploy/needs.sh"
-. "$root/deploy/cross/apt.sh"
 # All that the package recommends: this box has no network.
 kind='' more=mosquitto,mosquitto-clients,libstdc++6
 . "$root/tests/appliance/box.sh"

@@ -1,7 +1,12 @@
 # Read by tests/systemd.sh and tests/readme.sh: a Debian whose PID 1 is a real systemd, in a container of systemd-nspawn.
 
+place="$root/target/appliance"
+cross="$root/target/cross"
+. "$root/deploy/needs.sh"
+. "$root/deploy/cross/apt.sh"
 suite=${SUITE:-bookworm}
 base="$place/base-$suite$kind"
+box="$place/box$kind"
 
 # What every box has before anything comes; $more comes from the script.
 content=systemd,systemd-sysv,dbus,libpam-systemd,udev,ca-certificates,$more
